@@ -1,0 +1,43 @@
+"""The contract of a sink: something that takes frames."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+
+from edgesr.runtime.frame import Frame
+
+__all__ = ["Sink"]
+
+
+class Sink(ABC):
+    """Takes `Frame`s in order. As a context manager it finishes when the block ends well (`close`) and leaves
+    nothing behind when it does not (`discard`); Ctrl-C counts as not well."""
+
+    title: str
+    notes: list[str]
+
+    @abstractmethod
+    def write(self, frame: Frame) -> None:
+        """Take one frame; its pixels may change after this returns, so what is kept is copied.
+        Raises OutputFailed where disk or encoder refuse, InputError for a frame it cannot take."""
+
+    @property
+    def wants_more(self) -> bool:
+        """False once the sink has had enough: a window that was closed, a single image that was written."""
+        return True
+
+    def close(self) -> None:
+        """Finish: what was written takes its name. A second call does nothing."""
+
+    def discard(self) -> None:
+        """Give up: nothing half-written stays. A second call, or one after `close`, does nothing."""
+
+    def __enter__(self) -> "Sink":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()

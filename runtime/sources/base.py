@@ -1,0 +1,76 @@
+"""The contract of a source: something that yields frames."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+from edgesr.runtime.frame import Frame
+
+__all__ = ["ColourTags", "Source", "StreamInfo"]
+
+
+@dataclass(frozen=True)
+class ColourTags:
+    """How a video's YUV is meant, in FFmpeg's numbers (ITU-T H.273); 2 is "unspecified"."""
+
+    matrix: int = 2
+    full_range: bool = False
+    primaries: int = 2
+    transfer: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamInfo:
+    """What is known of a stream before its first frame.
+
+    width, height: of every frame; None where they differ from frame to frame (a folder).
+    frame_rate: frames a second; None for images.
+    frame_count: None where it cannot be known (a camera).
+    colour: None where frames were never YUV.
+    origin: the video file that a video sink may take the sound from; None otherwise.
+    start_s, end_s: the part of `origin` that is read; end_s None: to its end.
+    notes: what the source had to change or assume, in words for the user.
+    """
+
+    title: str
+    width: int | None = None
+    height: int | None = None
+    frame_rate: Fraction | None = None
+    frame_count: int | None = None
+    colour: ColourTags | None = None
+    origin: Path | None = None
+    start_s: float = 0.0
+    end_s: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+class Source(ABC):
+    """Yields `Frame`s in order. Whoever opens it closes it; a context manager does so.
+
+    `info` may gain notes while frames are read (a folder's third image is 16-bit, say).
+    """
+
+    info: StreamInfo
+
+    @abstractmethod
+    def read(self) -> Frame | None:
+        """The next frame, or None at the end. Raises InputError for a broken file, SourceFailed for a
+        stream that breaks off. The frame's pixels stay valid until the next call."""
+
+    def close(self) -> None:
+        """Let go of files and devices; a second call does nothing."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        while (frame := self.read()) is not None:
+            yield frame
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,23 @@
+"""The table of networks. Adding one: its file, one line here, one recipe."""
+
+from typing import Any
+
+from edgesr.runtime.errors import InputError
+from edgesr.train.networks.base import Network, Paper, folded
+from edgesr.train.networks.ecbsr import ECBSR
+
+__all__ = ["NETWORKS", "Network", "Paper", "build_network", "folded"]
+
+NETWORKS: dict[str, type[Network]] = {
+    "ecbsr": ECBSR,
+}
+
+
+def build_network(name: str, scale: int, options: dict[str, Any] | None = None) -> Network:
+    """A fresh network, randomly initialised; raises InputError for a name, scale or option it does not know."""
+    if name not in NETWORKS:
+        raise InputError(f"there is no network {name!r}; known are {', '.join(NETWORKS)}")
+    try:
+        return NETWORKS[name](scale, **(options or {}))
+    except TypeError as error:
+        raise InputError(f"{name} does not take these options: {error}") from error

@@ -1,0 +1,89 @@
+"""What every network is: a module with a paper, a colour, its scales, and a spec counted by code."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from edgesr.runtime.errors import InputError
+from edgesr.runtime.spec import Colour, ModelSpec
+
+__all__ = ["Network", "Paper", "folded"]
+
+
+@dataclass(frozen=True)
+class Paper:
+    title: str
+    venue: str
+    year: int
+    link: str
+
+
+class Network(nn.Module):
+    """A super-resolution network: float (N, C, H, W) in 0–1 -> float (N, C, H*scale, W*scale), nominally 0–1.
+
+    C is 3 (RGB) for colour = "rgb" and 1 (Y of BT.601, 16/255–235/255) for "luma".
+    A subclass takes `scale` and keyword-only options, hands all of them to `super().__init__`, and is otherwise
+    an ordinary module. Parts that train in another form than they deploy offer `fold()` (see `folded`).
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[Paper]
+    scales: ClassVar[tuple[int, ...]]
+    colour: ClassVar[Colour] = "rgb"
+    size_multiple: ClassVar[int] = 1
+    min_size: ClassVar[int] = 1
+    whole_frame_statistics: ClassVar[bool] = False
+
+    def __init__(self, scale: int, **options: Any) -> None:
+        super().__init__()
+        if scale not in self.scales:
+            known = ", ".join(f"x{s}" for s in self.scales)
+            raise InputError(f"{self.name} has no x{scale}; its scales are {known}")
+        self.scale = scale
+        self.options = options
+
+    def published_keys(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The authors' state dict under our names; the importer calls it. Here: nothing to rename.
+
+        Raises CheckpointMismatch where the file says something this network cannot hold.
+        """
+        return state
+
+    def spec(self, *, trained: bool = True) -> ModelSpec:
+        """Parameters, multiply-adds and receptive field of the deployed form, all counted."""
+        from edgesr.train.networks.counting import multiply_adds_per_pixel, parameters, receptive_field
+
+        deployed = folded(self)
+        return ModelSpec(
+            name=self.name,
+            scale=self.scale,
+            colour=self.colour,
+            parameters=parameters(deployed),
+            multiply_adds_per_pixel=multiply_adds_per_pixel(deployed, self),
+            receptive_field=None if self.whole_frame_statistics else receptive_field(deployed, self),
+            size_multiple=self.size_multiple,
+            min_size=self.min_size,
+            trained=trained,
+        )
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy in its deployed form, for inference: weight normalisation multiplied out, and every part that
+    has a `fold()` method replaced by the plain module which that returns. Computes the same function."""
+    network = deepcopy(network).eval().requires_grad_(False)
+    for module in list(network.modules()):
+        if parametrize.is_parametrized(module):
+            for name in list(module.parametrizations):  # type: ignore[arg-type]
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+    return _fold_parts(network)
+
+
+@torch.no_grad()
+def _fold_parts(module: nn.Module) -> nn.Module:
+    for name, child in module.named_children():
+        setattr(module, name, child.fold() if hasattr(child, "fold") else _fold_parts(child))
+    return module
