@@ -4,11 +4,17 @@ from typing import Any
 
 from edgesr.runtime.errors import InputError
 from edgesr.train.networks.base import Network, Paper, folded
+from edgesr.train.networks.carn import CARN
 from edgesr.train.networks.ecbsr import ECBSR
+from edgesr.train.networks.rdn import RDN
+from edgesr.train.networks.rdsrn import RDSRN
 
 __all__ = ["NETWORKS", "Network", "Paper", "build_network", "folded"]
 
 NETWORKS: dict[str, type[Network]] = {
+    "rdsrn": RDSRN,
+    "rdn": RDN,
+    "carn": CARN,
     "ecbsr": ECBSR,
 }
 

@@ -74,16 +74,32 @@ class Network(nn.Module):
 def folded(network: nn.Module) -> nn.Module:
     """A copy in its deployed form, for inference: weight normalisation multiplied out, and every part that
     has a `fold()` method replaced by the plain module which that returns. Computes the same function."""
-    network = deepcopy(network).eval().requires_grad_(False)
-    for module in list(network.modules()):
-        if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
-    return _fold_parts(network)
+    copy = _fold_parts(deepcopy(network).eval())
+    return copy.requires_grad_(False)
 
 
 @torch.no_grad()
 def _fold_parts(module: nn.Module) -> nn.Module:
     for name, child in module.named_children():
-        setattr(module, name, child.fold() if hasattr(child, "fold") else _fold_parts(child))
+        if parametrize.is_parametrized(child):
+            assert isinstance(child, nn.Conv2d)
+            setattr(module, name, _plain_conv(child))
+        else:
+            _fold_parts(child)
+            setattr(module, name, child.fold() if hasattr(child, "fold") else child)
     return module
+
+
+def _plain_conv(layer: nn.Conv2d) -> nn.Conv2d:
+    """A new module, since `remove_parametrizations` on a copy also strips the class that original and copy share."""
+    plain = nn.Conv2d(
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,  # type: ignore[arg-type]
+        padding=layer.padding,  # type: ignore[arg-type]
+        bias=layer.bias is not None,
+    )
+    plain.weight.copy_(layer.weight)
+    if layer.bias is not None and plain.bias is not None:
+        plain.bias.copy_(layer.bias)
+    return plain
