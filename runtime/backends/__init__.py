@@ -1,0 +1,60 @@
+"""The table of backends, and `open_backend`. Adding one: its file and one line here."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from edgesr.runtime.backends.base import Backend
+from edgesr.runtime.errors import InputError, MissingDependency
+
+__all__ = ["BACKENDS", "DEFAULT_MODEL", "Backend", "Entry", "open_backend"]
+
+DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "ecbsr_x4.cpu.onnx"
+"""The network that edgesr ships, in the form for ONNX Runtime; `ecbsr_x4.onnx` beside it is the one for engines."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """suffix: of the files it runs; "" for a backend that needs none. extra: what to install for it."""
+
+    module: str
+    name: str
+    suffix: str
+    extra: str
+
+
+BACKENDS = {
+    "onnxruntime": Entry("edgesr.runtime.backends.onnxruntime", "OnnxRuntimeBackend", suffix=".onnx", extra=""),
+    "bicubic": Entry("edgesr.runtime.backends.bicubic", "BicubicBackend", suffix="", extra=""),
+}
+
+
+def open_backend(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) -> Backend:
+    """The backend for a model: an .onnx file, or `bicubic` (`bicubic:2` for x2).
+
+    threads: for backends on the CPU; None: all cores.
+    Raises MissingFile, ForeignModel, MissingDependency, InputError.
+    """
+    kind, _, scale = str(model).partition(":")
+    if kind == "bicubic":
+        if scale not in ("", "2", "3", "4", "8"):
+            raise InputError(f"{model}: expected bicubic, bicubic:2, bicubic:3, bicubic:4 or bicubic:8")
+        return _load("bicubic", int(scale or 4))
+    suffix = Path(model).suffix.lower()
+    for name, entry in BACKENDS.items():
+        if entry.suffix and entry.suffix == suffix:
+            return _load(name, Path(model), threads=threads)
+    known = ", ".join(entry.suffix for entry in BACKENDS.values() if entry.suffix)
+    raise InputError(f"{model} is no model that can be run; expected a file ending in {known}, or bicubic")
+
+
+def _load(name: str, *arguments: Any, **options: Any) -> Backend:
+    entry = BACKENDS[name]
+    try:
+        module = import_module(entry.module)
+    except ImportError as error:
+        raise MissingDependency(f"{name} needs a package that is missing ({error}): pip install 'edgesr[{entry.extra}]'") from error
+    backend = getattr(module, entry.name)(*arguments, **options)
+    assert isinstance(backend, Backend)
+    return backend

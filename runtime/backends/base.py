@@ -1,0 +1,50 @@
+"""The contract of a backend: something that super-resolves a frame."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+
+from edgesr.runtime.errors import InputError
+from edgesr.runtime.frame import Pixels
+from edgesr.runtime.spec import ModelSpec
+
+__all__ = ["Backend"]
+
+
+class Backend(ABC):
+    """Bytes in, bytes out. Not for several threads at once. Whoever opens it closes it; a context manager does so.
+
+    title: for tables: model and what runs it.
+    network_ns: how long the network alone took in the last `infer`; on a GPU between events around it, without
+        upload and download.
+    settings: what it was opened with and on what it runs, for reports.
+    """
+
+    spec: ModelSpec
+    title: str
+    network_ns: int
+    settings: dict[str, str | int]
+
+    @abstractmethod
+    def infer(self, pixels: Pixels) -> Pixels:
+        """uint8 (H, W, 3) BGR -> uint8 (H*scale, W*scale, 3) BGR.
+
+        The result lives until the next call; copy it to keep it. Raises InputError for a frame it cannot take,
+        FrameTooLarge before memory runs out, BackendFailed where inference gives way.
+        """
+
+    def close(self) -> None:
+        """Let go of the model; a second call does nothing."""
+
+    def check(self, pixels: Pixels) -> None:
+        """Raise InputError where `pixels` is not a frame that the model takes."""
+        if pixels.dtype.name != "uint8" or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise InputError(f"the frame is {pixels.dtype} {pixels.shape}; expected uint8 (height, width, 3), BGR")
+        self.spec.check_size(pixels.shape[1], pixels.shape[0])
+
+    def __enter__(self) -> "Backend":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,36 @@
+"""MATLAB's bicubic as a model: the baseline every network must beat, and a public fake for tests."""
+
+import time
+
+import numpy as np
+
+from edgesr.runtime.backends.base import Backend
+from edgesr.runtime.frame import Pixels
+from edgesr.runtime.resize import upscale
+from edgesr.runtime.spec import ModelSpec
+
+__all__ = ["BicubicBackend"]
+
+
+class BicubicBackend(Backend):
+    """`edgesr.runtime.resize.upscale` by a whole factor."""
+
+    def __init__(self, scale: int = 4) -> None:
+        self.spec = ModelSpec(
+            name="bicubic",
+            scale=scale,
+            colour="rgb",
+            parameters=0,
+            multiply_adds_per_pixel=3 * 4 * (scale + scale**2),  # channels, taps, vertical and horizontal pass
+            receptive_field=2,
+        )
+        self.title = f"bicubic x{scale}"
+        self.network_ns = 0
+        self.settings = {"backend": "bicubic", "threads": 1}
+
+    def infer(self, pixels: Pixels) -> Pixels:
+        self.check(pixels)
+        start = time.perf_counter_ns()
+        out = np.asarray(upscale(pixels, self.spec.scale), np.uint8)
+        self.network_ns = time.perf_counter_ns() - start
+        return out

@@ -1,0 +1,115 @@
+"""ONNX Runtime on the CPU: the embedded default, and the reference for engines."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from edgesr.runtime.backends.base import Backend
+from edgesr.runtime.errors import BackendFailed, ForeignModel, InputError, MissingFile
+from edgesr.runtime.frame import Pixels
+from edgesr.runtime.memory import check_fits
+from edgesr.runtime.spec import ModelSpec
+
+__all__ = ["OnnxRuntimeBackend"]
+
+
+class OnnxRuntimeBackend(Backend):
+    """An .onnx file that edgesr-export wrote.
+
+    threads: of the network; None: one for each core, as ONNX Runtime chooses.
+    Raises MissingFile, ForeignModel.
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise InputError(f"threads is {threads}; expected 1 or more")
+        if not path.is_file():
+            raise MissingFile(f"{path} does not exist; expected an .onnx file written by edgesr-export")
+        self._session = _session(path, threads)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.spec = _spec(path, metadata)
+        _check_ends(self._session, path)
+        self.title = f"{self.spec.title} · ONNX Runtime"
+        self.network_ns = 0
+        self.settings = {
+            "backend": "onnxruntime",
+            "onnxruntime": onnxruntime.__version__,
+            "model": path.name,
+            "form": metadata["edgesr.form"],
+            "threads": threads or "all cores",
+        }
+        self._memory_per_pixel = float(metadata["edgesr.memory_bytes_per_pixel"])
+        _, height, width, _ = self._session.get_inputs()[0].shape
+        self._fixed = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+        self._shape: tuple[int, ...] = ()
+
+    def infer(self, pixels: Pixels) -> Pixels:
+        if pixels.shape != self._shape:
+            self._prepare(pixels)
+        self._input[0] = pixels
+        start = time.perf_counter_ns()
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # ONNX Runtime's own exceptions share no public base
+            raise BackendFailed(f"{self.title} failed on {pixels.shape[1]}x{pixels.shape[0]}: {_line(error)}") from error
+        self.network_ns = time.perf_counter_ns() - start
+        return self._output
+
+    def close(self) -> None:
+        self._shape = ()
+        self.__dict__.pop("_binding", None)
+        self.__dict__.pop("_session", None)
+
+    def _prepare(self, pixels: Pixels) -> None:
+        """Check a new size, and bind buffers that are used again for every frame of it."""
+        self.check(pixels)
+        height, width, _ = pixels.shape
+        if self._fixed not in (None, (width, height)):
+            expected = "{}x{}".format(*self._fixed or ())
+            raise InputError(f"the frame is {width}x{height}; {self.title} was exported for {expected} only")
+        scale = self.spec.scale
+        needed = width * height * (self._memory_per_pixel + 3 + 3 * scale**2)
+        check_fits(needed, f"{width}x{height} through {self.title}")
+        self._input = np.empty((1, height, width, 3), np.uint8)
+        self._output: Pixels = np.empty((height * scale, width * scale, 3), np.uint8)
+        self._binding = self._session.io_binding()
+        for bind, name, array in (
+            (self._binding.bind_input, "frame", self._input),
+            (self._binding.bind_output, "upscaled", self._output[None]),
+        ):
+            bind(name, "cpu", 0, np.uint8, array.shape, array.ctypes.data)
+        self._shape = pixels.shape
+
+
+def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise ForeignModel(f"{path} cannot be loaded as ONNX: {_line(error)}") from error
+
+
+def _spec(path: Path, metadata: dict[str, str]) -> ModelSpec:
+    wanted = ("edgesr.spec", "edgesr.form", "edgesr.memory_bytes_per_pixel")
+    if missing := [key for key in wanted if key not in metadata]:
+        raise ForeignModel(
+            f"{path} was not written by edgesr-export: its metadata lack {', '.join(missing)}; "
+            "export the network with edgesr-export"
+        )
+    if metadata["edgesr.form"] == "bare":
+        raise ForeignModel(f"{path} is a bare float graph, for comparisons only; export it with --target portable or cpu")
+    return ModelSpec.from_json(metadata["edgesr.spec"])
+
+
+def _check_ends(session: onnxruntime.InferenceSession, path: Path) -> None:
+    found = [(end.name, end.type) for end in (*session.get_inputs(), *session.get_outputs())]
+    if found != [("frame", "tensor(uint8)"), ("upscaled", "tensor(uint8)")]:
+        raise ForeignModel(f"{path} takes and gives {found}; expected uint8 'frame' and 'upscaled': export it again")
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
