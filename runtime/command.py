@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from edgesr.runtime.errors import EdgeSRError, InputError
 
@@ -20,13 +20,14 @@ class Terminated(BaseException):
 class Parser(argparse.ArgumentParser):
     """argparse with a `--version`, examples kept as written, and its mistakes as one InputError line."""
 
-    def __init__(self, prog: str, description: str, examples: str = "") -> None:
+    def __init__(self, prog: str, description: str = "", examples: str = "", **settings: Any) -> None:
         super().__init__(
             prog=prog,
             description=description,
             epilog=examples,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
+            **settings,
         )
         self.add_argument("--version", action="version", version=f"%(prog)s {version('edgesr')}")
 

@@ -1,31 +1,46 @@
-"""Training: a recipe (YAML) drives Lightning; what comes out is a checkpoint with its scores."""
+"""Training: a recipe (YAML) drives Lightning; what comes out is a checkpoint with its scores.
 
+A recipe has four parts: `seed_everything`, `trainer` (Lightning's own settings), `model` (the arguments of `SuperResolution`) and
+`data` (those of `Images`). Every one can be overridden on the command line; an unknown one is an error.
+"""
+
+import argparse
 import math
+import warnings
+from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from edgesr.runtime.errors import RunError
+from edgesr.runtime.errors import InputError, MissingFile, OutputExists, RunError
 from edgesr.runtime.quality import RULER, psnr
 from edgesr.runtime.spec import Colour
-from edgesr.train.data.folders import Crops, Pair, read_pairs
-from edgesr.train.evaluate import sharpen
-from edgesr.train.networks import build_network
+from edgesr.train.checkpoint import save_checkpoint
+from edgesr.train.data.folders import Crops, EpochSampler, Pair, read_pairs
+from edgesr.train.evaluate import PROTOCOLS, evaluate, mean_score, sharpen
+from edgesr.train.networks import build_network, network_class
 
-__all__ = ["Images", "SuperResolution"]
+__all__ = ["Images", "SuperResolution", "fit", "find_recipe"]
 
 
 class SuperResolution(L.LightningModule):
-    """A network with its loss and schedule: L1, Adam, warm-up, then a cosine down to zero at the last step.
+    """A network with its loss and schedule: L1, Adam, a linear warm-up, then a cosine down to zero at the last step.
 
-    network, scale, options: see `edgesr.train.networks`.
-    learning_rate: at the top of the schedule.
-    warmup_steps: linear rise at the start.
+    Args:
+        network: name in the table of `edgesr.train.networks`.
+        scale: 2, 3 or 4, as the network has it.
+        options: the network's own, such as {blocks: 6, width: 16}.
+        learning_rate: at the top of the schedule.
+        warmup_steps: length of the rise.
     """
 
     def __init__(
@@ -69,8 +84,17 @@ class SuperResolution(L.LightningModule):
 class Images(L.LightningDataModule):
     """Folders below `root`: random crops of `train`, the whole images of `validate`.
 
-    patch: side of a crop at low resolution, in pixels.
-    samples_per_epoch: crops between two looks at the validation images.
+    Args:
+        root: where the folders lie.
+        train: folders of high-resolution images; low resolution is made by the ruler's bicubic.
+        validate: folders whose PSNR is taken after each epoch.
+        scale: the model's; filled in.
+        colour: the network's; filled in.
+        patch: side of a crop at low resolution, in pixels.
+        batch_size: crops a step.
+        samples_per_epoch: crops between two looks at the validation images.
+        workers: processes that cut crops; 0 cuts them in the training process.
+        seed: of crops, flips and turns.
     """
 
     def __init__(
@@ -87,26 +111,23 @@ class Images(L.LightningDataModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
-        self.root, self.train, self.validate = Path(root), train, validate
+        self.train_folders = [Path(root) / name for name in train]
+        self.validation_folders = [Path(root) / name for name in validate]
         self.scale, self.colour, self.patch = scale, colour, patch
         self.batch_size, self.samples_per_epoch = batch_size, samples_per_epoch
         self.workers, self.seed = workers, seed
+        self.crops: Crops | None = None
 
     def setup(self, stage: str) -> None:
-        self.validation_pairs = read_pairs([self.root / name for name in self.validate], self.scale)
-        self.crops = Crops(
-            read_pairs([self.root / name for name in self.train], self.scale),
-            self.colour,
-            self.scale,
-            patch=self.patch,
-            samples_per_epoch=self.samples_per_epoch,
-            seed=self.seed,
-        )
+        if self.crops is None:
+            self.validation_pairs = read_pairs(self.validation_folders, self.scale)
+            pairs = read_pairs(self.train_folders, self.scale)
+            self.crops = Crops(pairs, self.colour, self.scale, patch=self.patch, seed=self.seed)
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        assert self.trainer is not None
-        self.crops.epoch = self.trainer.current_epoch
-        return DataLoader(self.crops, self.batch_size, num_workers=self.workers)
+        assert self.crops is not None
+        sampler = EpochSampler(self.samples_per_epoch)
+        return DataLoader(self.crops, self.batch_size, sampler=sampler, num_workers=self.workers)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> DataLoader[Pair]:
         return DataLoader(_Whole(self.validation_pairs), collate_fn=list)
@@ -121,3 +142,79 @@ class _Whole(Dataset[Pair]):
 
     def __getitem__(self, index: int) -> Pair:
         return self.pairs[index]
+
+
+class RecipeCLI(LightningCLI):
+    """Scale and colour are the network's: a recipe states them once."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("model.scale", "data.scale")
+        parser.link_arguments("model.network", "data.colour", compute_fn=lambda name: network_class(name).colour)
+
+
+def find_recipe(recipe: str) -> Path:
+    """A path, or the bare name of a recipe that edgesr brings."""
+    shipped = Path(str(files("edgesr.train"))) / "recipes"
+    for path in (Path(recipe), shipped / f"{recipe}.yaml"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in shipped.glob("*.yaml")))
+    raise MissingFile(f"there is no recipe {recipe}; expected a YAML file or one of: {known}")
+
+
+def fit(recipe: str, output: Path, overrides: Sequence[str] = (), *, resume: bool = False) -> Path:
+    """Train as the recipe says and return the checkpoint's path, `output`/<network>_x<scale>.safetensors.
+
+    output: folder for checkpoints, logs (CSV and TensorBoard) and the result.
+    overrides: such as ["--trainer.max_steps", "1000"].
+    resume: go on from the folder's last checkpoint.
+    The weights are those of the last step, where the schedule has come to rest; none is chosen by its score.
+    """
+    path, last = find_recipe(recipe), output / "last.ckpt"
+    if last.exists() and not resume:
+        raise OutputExists(f"{output} holds a run already; add --resume to go on with it, or choose another --output")
+    if resume and not last.exists():
+        raise MissingFile(f"{last} does not exist; there is nothing to resume")
+    output.mkdir(parents=True, exist_ok=True)
+    cli = _command_line(path, output, overrides)
+    try:
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(last) if resume else None)
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from error
+    return _finish(cli, output, path.stem)
+
+
+def _command_line(recipe: Path, output: Path, overrides: Sequence[str]) -> RecipeCLI:
+    defaults: dict[str, Any] = {
+        "callbacks": [
+            ModelCheckpoint(output, filename="best", monitor="psnr", mode="max", save_last=True, enable_version_counter=False),
+            RichProgressBar(),
+        ],
+        "logger": [CSVLogger(output, "log", version=""), TensorBoardLogger(str(output), "log", version="")],
+        "default_root_dir": str(output),
+    }
+    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")  # ours cut crops from memory
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated", category=FutureWarning)
+    try:
+        return RecipeCLI(
+            SuperResolution,
+            Images,
+            run=False,
+            args=["--config", str(recipe), *overrides],
+            trainer_defaults=defaults,
+            parser_kwargs={"exit_on_error": False},
+            save_config_kwargs={"overwrite": True},
+        )
+    except (argparse.ArgumentError, ValueError) as error:
+        raise InputError(f"{recipe}: {error}") from error
+
+
+def _finish(cli: RecipeCLI, output: Path, recipe: str) -> Path:
+    network = cli.model.network.cpu().eval()
+    scores = {}
+    for folder in cli.datamodule.validation_folders:
+        mean = mean_score(list(evaluate(network, folder, PROTOCOLS["matlab"])))
+        scores |= {f"{folder.name} PSNR": mean.psnr_db, f"{folder.name} SSIM": mean.ssim}
+    result = output / f"{network.name}_x{network.scale}.safetensors"
+    save_checkpoint(result, network, scores, recipe=recipe, steps=str(cli.trainer.global_step))
+    return result

@@ -1,11 +1,12 @@
 """Pairs of low and high resolution from folders of images."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.frame import Pixels
@@ -14,7 +15,7 @@ from edgesr.runtime.quality import RULER, crop_to_multiple
 from edgesr.runtime.resize import downscale
 from edgesr.runtime.spec import Colour
 
-__all__ = ["Crops", "Pair", "network_input", "read_pairs"]
+__all__ = ["Crops", "EpochSampler", "Pair", "network_input", "read_pairs"]
 
 Pair = tuple[Pixels, Pixels]
 """Low and high resolution of one image, both uint8 (H, W, 3) BGR."""
@@ -40,28 +41,22 @@ def network_input(pixels: Pixels, colour: Colour) -> Tensor:
 class Crops(Dataset[tuple[Tensor, Tensor]]):
     """Random crops, flipped and turned: (low, high) as `network_input` makes them.
 
-    What sample `index` of epoch `epoch` is depends on (seed, epoch, index) alone, whoever asks and when. Images
-    are drawn by their area. All pairs are held in memory as uint8.
+    A sample is asked for by (epoch, index), and depends on (seed, epoch, index) alone, whoever asks and when.
+    Images are drawn by their area. All pairs are held in memory as uint8.
 
     patch: side of the low-resolution crop in pixels; images smaller than it are left out.
     """
 
-    def __init__(
-        self, pairs: list[Pair], colour: Colour, scale: int, *, patch: int, samples_per_epoch: int, seed: int
-    ) -> None:
+    def __init__(self, pairs: list[Pair], colour: Colour, scale: int, *, patch: int, seed: int) -> None:
         self.pairs = [pair for pair in pairs if min(pair[0].shape[:2]) >= patch]
         if not self.pairs:
             raise InputError(f"none of {len(pairs)} images is {patch * scale} pixels wide and high; use a smaller patch")
-        self.colour, self.scale, self.patch = colour, scale, patch
-        self.samples_per_epoch, self.seed, self.epoch = samples_per_epoch, seed, 0
+        self.colour, self.scale, self.patch, self.seed = colour, scale, patch, seed
         area = np.array([low.shape[0] * low.shape[1] for low, _ in self.pairs], np.float64)
         self.chance = np.cumsum(area / area.sum())
 
-    def __len__(self) -> int:
-        return self.samples_per_epoch
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng((self.seed, self.epoch, index))
+    def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng((self.seed, *place))
         low, high = self.pairs[min(int(np.searchsorted(self.chance, rng.random())), len(self.pairs) - 1)]
         top = int(rng.integers(low.shape[0] - self.patch + 1))
         left = int(rng.integers(low.shape[1] - self.patch + 1))
@@ -74,3 +69,19 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
             return network_input(crop, self.colour)
 
         return cut(low, 1), cut(high, self.scale)
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """(epoch, 0), (epoch, 1), … for `Crops`; Lightning calls `set_epoch`, so that each epoch has its own crops."""
+
+    def __init__(self, samples: int) -> None:
+        self.samples, self.epoch = samples, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((self.epoch, index) for index in range(self.samples))

@@ -1,0 +1,1 @@
+"""Stands where the package lies; its content is not recorded."""

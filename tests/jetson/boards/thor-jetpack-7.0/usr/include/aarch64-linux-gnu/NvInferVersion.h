@@ -1,0 +1,12 @@
+#ifndef NV_INFER_VERSION_H
+#define NV_INFER_VERSION_H
+
+#define TRT_MAJOR_ENTERPRISE 10
+#define TRT_MINOR_ENTERPRISE 13
+#define TRT_PATCH_ENTERPRISE 3
+#define TRT_BUILD_ENTERPRISE 9
+#define NV_TENSORRT_MAJOR TRT_MAJOR_ENTERPRISE //!< TensorRT major version.
+#define NV_TENSORRT_MINOR TRT_MINOR_ENTERPRISE //!< TensorRT minor version.
+#define NV_TENSORRT_PATCH TRT_PATCH_ENTERPRISE //!< TensorRT patch version.
+#define NV_TENSORRT_BUILD TRT_BUILD_ENTERPRISE //!< TensorRT build number.
+#endif
