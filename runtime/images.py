@@ -1,5 +1,6 @@
 """Single images on disk: read to uint8 BGR whatever they are, written whole or not at all."""
 
+import struct
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ import numpy as np
 from edgesr.runtime.errors import InputError, MissingDependency, MissingFile, OutputFailed, UnreadableImage
 from edgesr.runtime.files import replaced
 from edgesr.runtime.frame import Pixels
+from edgesr.runtime.memory import check_fits
 
 __all__ = ["IMAGE_SUFFIXES", "image_files", "opencv", "read_image", "write_image"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+BYTES_PER_PIXEL = 6  # three bytes as stored and three as BGR, both alive while an image is read
 
 
 def opencv() -> Any:
@@ -36,11 +40,43 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
+def _check_header(path: Path, data: bytes) -> None:
+    """Look at a PNG or JPEG before it is decoded: is it whole (some OpenCVs fill the rest with grey), does it fit?
+
+    Raises UnreadableImage, FrameTooLarge; other kinds are left to OpenCV.
+    """
+    size, whole = (0, 0), True
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        size = struct.unpack(">II", data[16:24]) if len(data) >= 24 else (0, 0)
+        whole = b"IEND" in data[-64 * 1024 :]  # programs may append a little of their own
+    elif data.startswith(b"\xff\xd8\xff"):
+        size, scan = _jpeg_size_and_scan(data)
+        whole = scan > 0 and data.find(b"\xff\xd9", scan) > 0
+    if not whole:
+        raise UnreadableImage(f"{path} is cut off: its end is missing; get a whole copy")
+    check_fits(size[0] * size[1] * BYTES_PER_PIXEL, f"{path} ({size[0]}x{size[1]})")
+
+
+def _jpeg_size_and_scan(data: bytes) -> tuple[tuple[int, int], int]:
+    """Width and height, and where the first scan begins (0: nowhere): ITU-T T.81, Annex B."""
+    size, position = (0, 0), 2
+    while position + 9 < len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xDA:
+            return size, position
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", data[position + 5 : position + 9])
+            size = width, height
+        # 0xFF may be repeated as filling
+        position += 1 if marker == 0xFF else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return size, 0
+
+
 def read_image(path: Path) -> tuple[Pixels, list[str]]:
     """Any image OpenCV reads -> uint8 (H, W, 3) BGR, and what had to be changed, in words.
 
     Grey becomes three equal channels, 16 bits are rounded to 8, transparency is dropped (the colour below it
-    is kept), an EXIF rotation is applied. Raises MissingFile, UnreadableImage.
+    is kept), an EXIF rotation is applied. Raises MissingFile, UnreadableImage, FrameTooLarge.
     """
     cv2 = opencv()
     try:
@@ -50,12 +86,17 @@ def read_image(path: Path) -> tuple[Pixels, list[str]]:
     except OSError as error:
         raise UnreadableImage(f"{path} cannot be read: {error.strerror}") from error
 
+    _check_header(path, data)
+
     def decode(flags: int) -> Any:
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own line says it
         try:
             return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
         except (cv2.error, MemoryError) as error:  # OpenCV's own limit: 2^30 pixels
             reason = str(error).strip().splitlines()[-1]
             raise UnreadableImage(f"{path} cannot be decoded: {reason}") from error
+        finally:
+            cv2.utils.logging.setLogLevel(level)
 
     stored = decode(cv2.IMREAD_UNCHANGED)
     if stored is None:

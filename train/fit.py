@@ -5,18 +5,20 @@ A recipe has four parts: `seed_everything`, `trainer` (Lightning's own settings)
 """
 
 import argparse
+import logging
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -71,7 +73,8 @@ class SuperResolution(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.network.parameters(), self.learning_rate, fused=True)
-        steps = int(self.trainer.estimated_stepping_batches)
+        # max_steps sets the length even where max_epochs or max_time ends the run earlier, so that it can be resumed.
+        steps = self.trainer.max_steps if self.trainer.max_steps > 0 else int(self.trainer.estimated_stepping_batches)
 
         def factor(step: int) -> float:
             rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
@@ -126,8 +129,14 @@ class Images(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         assert self.crops is not None
-        sampler = EpochSampler(self.samples_per_epoch)
+        sampler = EpochSampler(self.samples_per_epoch, self._epoch)
         return DataLoader(self.crops, self.batch_size, sampler=sampler, num_workers=self.workers)  # type: ignore[arg-type]
+
+    def _epoch(self) -> int:
+        """Counted from the steps done: Lightning's own count skips one when a run is resumed."""
+        assert self.trainer is not None
+        batches = self.trainer.global_step * self.trainer.accumulate_grad_batches
+        return batches // -(-self.samples_per_epoch // self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Pair]:
         return DataLoader(_Whole(self.validation_pairs), collate_fn=list)
@@ -176,25 +185,50 @@ def fit(recipe: str, output: Path, overrides: Sequence[str] = (), *, resume: boo
     if resume and not last.exists():
         raise MissingFile(f"{last} does not exist; there is nothing to resume")
     output.mkdir(parents=True, exist_ok=True)
-    cli = _command_line(path, output, overrides)
-    try:
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(last) if resume else None)
-    except SystemExit as error:  # Lightning's answer to Ctrl-C
-        raise KeyboardInterrupt from error
+    with quiet_lightning():
+        cli = _command_line(path, output, overrides)
+        try:
+            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(last) if resume else None)
+        except SystemExit as error:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from error
     return _finish(cli, output, path.stem)
 
 
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without its advertisement, and without warnings that say nothing of the run."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for message in (
+            r".*LightningCLI's args parameter is intended to run from within Python.*",
+            r".*does not have many workers.*",  # ours cut crops from memory
+            r".*Checkpoint directory .* exists and is not empty",  # `fit` has looked already
+            r".*is smaller than the logging interval.*",
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        for category in (DeprecationWarning, FutureWarning):  # how Lightning uses jsonargparse and torch
+            warnings.simplefilter("ignore", category)
+        yield
+
+
 def _command_line(recipe: Path, output: Path, overrides: Sequence[str]) -> RecipeCLI:
+    checkpoints = ModelCheckpoint(
+        output,
+        filename="best",
+        monitor="psnr",
+        mode="max",
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    loggers = {"csv": "lightning.pytorch.loggers.CSVLogger", "tensorboard": "lightning.pytorch.loggers.TensorBoardLogger"}
     defaults: dict[str, Any] = {
-        "callbacks": [
-            ModelCheckpoint(output, filename="best", monitor="psnr", mode="max", save_last=True, enable_version_counter=False),
-            RichProgressBar(),
+        "callbacks": [checkpoints],
+        "logger": [
+            {"class_path": kind, "init_args": {"save_dir": str(output), "name": name}} for name, kind in loggers.items()
         ],
-        "logger": [CSVLogger(output, "log", version=""), TensorBoardLogger(str(output), "log", version="")],
         "default_root_dir": str(output),
     }
-    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")  # ours cut crops from memory
-    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated", category=FutureWarning)
     try:
         return RecipeCLI(
             SuperResolution,
@@ -205,7 +239,7 @@ def _command_line(recipe: Path, output: Path, overrides: Sequence[str]) -> Recip
             parser_kwargs={"exit_on_error": False},
             save_config_kwargs={"overwrite": True},
         )
-    except (argparse.ArgumentError, ValueError) as error:
+    except (argparse.ArgumentError, MisconfigurationException, ValueError) as error:
         raise InputError(f"{recipe}: {error}") from error
 
 

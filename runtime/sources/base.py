@@ -29,7 +29,9 @@ class StreamInfo:
     width, height: of every frame; None where they differ from frame to frame (a folder).
     frame_rate: frames a second; None for images.
     frame_count: None where it cannot be known (a camera).
+    pixel_aspect: width of a pixel by its height, as the file says; not 1 for anamorphic video.
     colour: None where frames were never YUV.
+    path: the file or folder that frames are read from, which no sink may overwrite; None otherwise.
     origin: the video file that a video sink may take the sound from; None otherwise.
     start_s, end_s: the part of `origin` that is read; end_s None: to its end.
     notes: what the source had to change or assume, in words for the user.
@@ -40,7 +42,9 @@ class StreamInfo:
     height: int | None = None
     frame_rate: Fraction | None = None
     frame_count: int | None = None
+    pixel_aspect: Fraction = Fraction(1)
     colour: ColourTags | None = None
+    path: Path | None = None
     origin: Path | None = None
     start_s: float = 0.0
     end_s: float | None = None

@@ -1,6 +1,6 @@
 """Pairs of low and high resolution from folders of images."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -72,16 +72,14 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """(epoch, 0), (epoch, 1), … for `Crops`; Lightning calls `set_epoch`, so that each epoch has its own crops."""
+    """(epoch, 0), (epoch, 1), … for `Crops`, so that each epoch has its own; `epoch` is asked when one begins."""
 
-    def __init__(self, samples: int) -> None:
-        self.samples, self.epoch = samples, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+    def __init__(self, samples: int, epoch: Callable[[], int]) -> None:
+        self.samples, self.epoch = samples, epoch
 
     def __len__(self) -> int:
         return self.samples
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, index) for index in range(self.samples))
+        epoch = self.epoch()
+        return ((epoch, index) for index in range(self.samples))

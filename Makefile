@@ -1,0 +1,58 @@
+# Two commands matter: `make demo` and `make test`. Both set up everything they need in .venv.
+PYTHON ?= python3
+PYTHON310 ?= $(firstword $(shell command -v python3.10) $(wildcard $(HOME)/.pyenv/versions/3.10*/bin/python3.10))
+BIN := .venv/bin
+
+.PHONY: demo test test-py310 test-slow check format compare clean
+
+demo: .venv/.demo-installed
+	$(BIN)/python scripts/demo.py
+
+test: .venv/.dev-installed
+	scripts/check
+	$(BIN)/pytest -m "not slow"
+	@$(MAKE) --no-print-directory test-py310
+
+# A board's Python (JetPack 6), without torch: what runs there is tested there.
+test-py310:
+ifeq ($(PYTHON310),)
+	@echo "skipped: no Python 3.10 found, the one of JetPack 6; name one with make test-py310 PYTHON310=..."
+else
+	@$(MAKE) --no-print-directory .venv310/.installed
+	.venv310/bin/pytest -m "not slow" -q
+endif
+
+test-slow: .venv/.dev-installed
+	$(BIN)/pytest -m slow
+
+check: .venv/.dev-installed
+	scripts/check
+
+format: .venv/.dev-installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# RDSRN against RDN, CARN and ECBSR on this machine, from nothing.
+compare: .venv/.dev-installed
+	$(BIN)/python scripts/compare.py
+
+clean:
+	rm -rf .venv .venv310 build dist *.egg-info demo compare
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "edgesr needs Python 3.10 or later; found $$($(PYTHON) --version). Name one: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.demo-installed: pyproject.toml setup.py | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	touch $@
+
+.venv/.dev-installed: pyproject.toml setup.py | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ .venv/.demo-installed
+
+.venv310/.installed: pyproject.toml setup.py
+	$(PYTHON310) -m venv .venv310
+	.venv310/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' 'onnx>=1.16' 'pytest>=8'
+	touch $@

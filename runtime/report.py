@@ -1,0 +1,50 @@
+"""What a run tells when it is over: the latency table, and the same with every sample as JSON."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from platform import machine, python_version
+
+from rich.table import Table
+
+from edgesr.runtime.backends.base import Backend
+from edgesr.runtime.sources.base import StreamInfo
+from edgesr.runtime.timing import StageTimings
+
+__all__ = ["latency_table", "run_report"]
+
+SCHEMA = 1
+EXPLAINED = {
+    "read": "decode, or make, a frame",
+    "network": "the model alone, part of infer",
+    "infer": "frame in, frame out",
+    "arrange": "compare, fit",
+    "write": "encode, or show, a frame",
+    "whole frame": "from before read until after write",
+}
+
+
+def latency_table(timings: StageTimings, title: str) -> Table:
+    """Milliseconds by stage, each over all frames; the network and the whole frame apart."""
+    table = Table("stage", "count", "median", "p95", "p99", "max", "what it is", title=title, caption="milliseconds")
+    for column in table.columns[1:6]:
+        column.justify = "right"
+    for stage, d in timings.distributions().items():
+        figures = (f"{value:.2f}" for value in (d.median_ms, d.p95_ms, d.p99_ms, d.max_ms))
+        table.add_row(stage, str(d.count), *figures, EXPLAINED.get(stage, ""), style="bold" if stage == "whole frame" else "")
+    return table
+
+
+def run_report(info: StreamInfo, sinks: Sequence[str], backend: Backend, timings: StageTimings) -> dict[str, object]:
+    """JSON-ready: what was run on what, distributions in ms, every sample in ns."""
+    return {
+        "schema": SCHEMA,
+        "edgesr": version("edgesr"),
+        "python": python_version(),
+        "machine": machine(),
+        "source": info.title,
+        "sinks": list(sinks),
+        "model": asdict(backend.spec),
+        "settings": backend.settings,
+        **timings.to_dict(),
+    }

@@ -1,0 +1,30 @@
+"""A file that is being written: under a temporary name beside its own until it is kept."""
+
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from edgesr.runtime.files import replaced
+
+__all__ = ["StagedFile"]
+
+
+class _Dropped(Exception):
+    """Thrown into `replaced` to make it clean up; never leaves this module."""
+
+
+class StagedFile:
+    """`edgesr.runtime.files.replaced` for those who cannot write inside one `with` block."""
+
+    def __init__(self, path: Path) -> None:
+        self._stack = ExitStack()
+        self.beside = self._stack.enter_context(replaced(path))
+
+    def keep(self) -> None:
+        """The file takes its name. Raises OutputFailed; then, as after `drop`, nothing is left."""
+        self._stack.close()
+
+    def drop(self) -> None:
+        """The temporary file goes; after `keep` this does nothing."""
+        dropped = _Dropped()
+        with suppress(_Dropped):
+            self._stack.__exit__(_Dropped, dropped, None)
