@@ -19,11 +19,15 @@ EXAMPLES = """examples:
 
 
 def parser() -> Parser:
-    make = Parser("edgesr-export", "Turn a checkpoint into an ONNX file that takes and gives bytes, and prove it equal.", EXAMPLES)
+    make = Parser(
+        "edgesr-export", "Turn a checkpoint into an ONNX file that takes and gives bytes, and prove it equal.", EXAMPLES
+    )
     make.add_argument("model", help="a .safetensors checkpoint, or the name of a network for seeded random weights")
     make.add_argument("-o", "--output", type=Path, required=True, help="the .onnx file to write")
     make.add_argument("--size", type=size, metavar="WxH", help="fix the input's size (default: open)")
-    make.add_argument("--target", choices=("portable", "cpu", "bare"), default="portable", help="form of the graph's ends")
+    make.add_argument(
+        "--target", choices=("portable", "cpu", "bare"), default="portable", help="form of the graph's ends"
+    )
     make.add_argument("--scale", type=int, help="for a network without checkpoint: 2, 3 or 4")
     make.add_argument("--frames", type=Path, metavar="FOLDER", help="check on these images instead of made ones")
     make.add_argument("--force", action="store_true", help="overwrite the output")
@@ -40,7 +44,9 @@ def run(arguments: Sequence[str]) -> None:
         from edgesr.export.onnx import export_onnx
         from edgesr.train.networks import seeded_network
     except ImportError as error:
-        raise MissingDependency(f"exporting from PyTorch needs a missing package ({error}): pip install 'edgesr[export]'") from error
+        raise MissingDependency(
+            f"exporting from PyTorch needs a missing package ({error}): pip install 'edgesr[export]'"
+        ) from error
 
     checkpoint = Path(options.model)
     if checkpoint.suffix == ".safetensors":
@@ -64,11 +70,15 @@ def run(arguments: Sequence[str]) -> None:
         frames=options.frames,
     )
     if options.json:
-        print(json.dumps({"path": str(done.path), "spec": asdict(done.spec), "parity": [asdict(p) for p in done.parity]}))
+        print(
+            json.dumps({"path": str(done.path), "spec": asdict(done.spec), "parity": [asdict(p) for p in done.parity]})
+        )
         return
     for parity in done.parity:
         db = "every byte equal" if parity.difference == 0 else f"{parity.psnr_db:.1f} dB"
-        print(f"checked at {parity.width}x{parity.height} against PyTorch: {db}, largest difference {parity.difference}")
+        print(
+            f"checked at {parity.width}x{parity.height} against PyTorch: {db}, largest difference {parity.difference}"
+        )
     print(f"wrote {done.path}: {done.spec.title}, {done.spec.parameters:,} parameters, {options.target} form")
 
 

@@ -32,11 +32,12 @@ def bare_graph(network: Network, size: tuple[int, int] | None = None) -> onnx.Mo
         torch.onnx.export(
             folded(network),
             (example,),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # the stub knows paths only
             dynamo=False,
             opset_version=OPSET,
             input_names=["low"],
             output_names=["high"],
             dynamic_axes=axes,
         )
-    return onnxslim.slim(onnx.load_from_string(buffer.getvalue()))
+    slim: onnx.ModelProto = onnxslim.slim(onnx.load_from_string(buffer.getvalue()))
+    return slim

@@ -28,7 +28,7 @@ def peak_bytes_per_pixel(model: onnx.ModelProto, width: int = 64, height: int = 
             if name in uses and uses[name] == 0:
                 alive -= sizes.get(name, 0)
     shape = [dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim]
-    return peak / (shape[1] * shape[2] if shape[-1] == 3 else shape[2] * shape[3])
+    return float(peak) / int(shape[1] * shape[2] if shape[-1] == 3 else shape[2] * shape[3])
 
 
 def _with_shapes(model: onnx.ModelProto, width: int, height: int) -> onnx.GraphProto:

@@ -91,11 +91,12 @@ def _check_sizes(spec: ModelSpec, size: tuple[int, int] | None) -> Sequence[tupl
     if size:
         return [size]
     step, least = spec.size_multiple, spec.min_size
-    return [(max(least, 96) // step * step, max(least, 64) // step * step), (max(least, 61 * step), max(least, 47 * step))]
+    return [
+        (max(least, 96) // step * step, max(least, 64) // step * step),
+        (max(least, 61 * step), max(least, 47 * step)),
+    ]
 
 
-def _compare(
-    network: Network, path: Path, sizes: Sequence[tuple[int, int]], frames: Path | None
-) -> list[Parity]:
+def _compare(network: Network, path: Path, sizes: Sequence[tuple[int, int]], frames: Path | None) -> list[Parity]:
     with open_backend(path) as backend:
         return check_parity(network, backend, frames_for_checks(sizes, frames))

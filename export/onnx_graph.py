@@ -20,7 +20,7 @@ class Graph:
         self.prefix, self.added = prefix, 0
         self.input, self.output = model.graph.input[0].name, model.graph.output[0].name
         self.sizes = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]  # 0 where open
-        self.opset = list(model.opset_import)
+        self.versions = {"opset_imports": list(model.opset_import), "ir_version": model.ir_version}
         self.nodes = list(copied(model).graph.node)
         self.head: list[onnx.NodeProto] = []
         self.tail: list[onnx.NodeProto] = []
@@ -51,7 +51,7 @@ class Graph:
         return next((node for node in self.nodes if tensor in node.output), None)
 
     def uses(self, tensor: str) -> int:
-        return sum(list(node.input).count(tensor) for node in self.nodes) + (tensor == self.output)
+        return sum(list(node.input).count(tensor) for node in self.nodes) + int(tensor == self.output)
 
     def feed(self, tensor: str) -> None:
         """Let the graph read `tensor` where it read its input."""
@@ -127,7 +127,7 @@ class Graph:
         used = {name for node in nodes for name in node.input}
         constants = [numpy_helper.from_array(value, name) for name, value in self.constants.items() if name in used]
         graph = helper.make_graph(nodes, self.prefix, inputs, outputs, constants)
-        return helper.make_model(graph, opset_imports=self.opset)
+        return helper.make_model(graph, **self.versions)
 
     def _name(self, kind: str) -> str:
         self.added += 1

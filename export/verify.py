@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.errors import ParityFailed
@@ -41,15 +42,15 @@ def reference(network: Network, pixels: Pixels) -> Pixels:
         bgr = out[::-1].transpose(1, 2, 0)
     else:
         bgr = out[0][..., None] * 255 / 219 + _chroma_part(pixels, network.scale)
-    return np.rint(bgr).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(bgr).clip(0, 255), np.uint8)
 
 
-def _chroma_part(pixels: Pixels, scale: int) -> Pixels:
+def _chroma_part(pixels: Pixels, scale: int) -> NDArray[np.float64]:
     """What is left of bicubic BGR without its own luma; edges clamped, as a deployed graph does it."""
     margin = 4
     padded = np.pad(pixels.astype(np.float64), ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     high = upscale(padded, scale)[margin * scale : -margin * scale, margin * scale : -margin * scale]
-    return high - RULER.luma(high)[..., None] * 255 / 219
+    return np.asarray(high - RULER.luma(high)[..., None] * 255 / 219)
 
 
 def check_parity(network: Network, backend: Backend, frames: Sequence[Pixels]) -> list[Parity]:

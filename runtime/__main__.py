@@ -37,10 +37,16 @@ def parser() -> Parser:
     make = Parser("edgesr-run", "Super-resolve a stream of frames and tell the latency of every step.", EXAMPLES)
     make.add_argument("source")
     make.add_argument("sink", nargs="+")
-    make.add_argument("--model", default=str(DEFAULT_MODEL), help="an .onnx file of edgesr-export, or bicubic (default: the shipped ECBSR x4)")
+    make.add_argument(
+        "--model",
+        default=str(DEFAULT_MODEL),
+        help="an .onnx file of edgesr-export, or bicubic (default: the shipped ECBSR x4)",
+    )
     make.add_argument("--threads", type=int, help="of the network on the CPU (default: all cores)")
     make.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
-    make.add_argument("--start", type=seconds, default=0.0, metavar="TIME", help="where in the video to begin: 12.5 or 1:02:03")
+    make.add_argument(
+        "--start", type=seconds, default=0.0, metavar="TIME", help="where in the video to begin: 12.5 or 1:02:03"
+    )
     make.add_argument("--end", type=seconds, metavar="TIME", help="where to stop")
     make.add_argument("--compare", action="store_true", help="left half bicubic, right half super-resolved")
     make.add_argument("--fit", type=size, metavar="WxH", help="scale the result into a box, keeping its shape")
@@ -59,7 +65,7 @@ def seconds(text: str) -> float:
         parts = []
     if not 1 <= len(parts) <= 3 or not all(0 <= part < float("inf") for part in parts):
         raise ArgumentTypeError(f"{text!r} is no time; expected seconds or H:MM:SS, such as 12.5 or 1:02:03")
-    return sum(part * 60**power for power, part in enumerate(reversed(parts)))
+    return float(sum(part * 60.0**power for power, part in enumerate(reversed(parts))))
 
 
 def main_run(arguments: Sequence[str]) -> None:
@@ -80,7 +86,8 @@ def main_run(arguments: Sequence[str]) -> None:
         timings = run(source, backend, sinks, arrange=_arrange(options, backend.spec.scale), on_frame=step)
         if not timings.samples_ns:
             raise InputError(f"{options.source} gave no frame; expected at least one")
-    for note in dict.fromkeys(note for part in (source.info, *sinks) for note in part.notes):
+    notes = [*source.info.notes, *(note for sink in sinks for note in sink.notes)]
+    for note in dict.fromkeys(notes):
         talk.print(f"note: {note}", markup=False, highlight=False)
     report = run_report(source.info, options.sink, backend, timings)
     if options.report:

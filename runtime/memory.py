@@ -26,10 +26,10 @@ def available_bytes(root: Path = Path("/")) -> int | None:
 
 
 def check_fits(needed_bytes: float, what: str) -> None:
-    """Raise FrameTooLarge where `needed_bytes` are not there; `what` names the frame and the model."""
+    """Raise FrameTooLarge where `needed_bytes` are not there; `what` names what is to be held."""
     free = available_bytes()
     if free is not None and needed_bytes > free * SHARE:
         raise FrameTooLarge(
             f"{what} needs about {needed_bytes / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: "
-            "use a smaller frame, a smaller network or the bicubic model"
+            "make it smaller, or free memory"
         )

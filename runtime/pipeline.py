@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.frame import Frame, Pixels

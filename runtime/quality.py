@@ -1,6 +1,7 @@
 """PSNR and SSIM as the super-resolution literature takes them: on Y of BT.601, border of `scale` pixels cut."""
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from edgesr.runtime.errors import InputError
 __all__ = ["RDSRN_RULER", "RULER", "Ruler", "crop_to_multiple", "psnr", "ssim"]
 
 Floats = NDArray[np.float64]
+Sample = TypeVar("Sample", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ RDSRN_RULER = Ruler("rdsrn", 64.738 / 256, 129.057 / 256, 25.064 / 256)
 """What RDSRN's authors measured with; 64.738 should read 65.738, which is worth about 0.04 dB."""
 
 
-def crop_to_multiple(pixels: NDArray[np.generic], multiple: int) -> NDArray[np.generic]:
+def crop_to_multiple(pixels: NDArray[Sample], multiple: int) -> NDArray[Sample]:
     """The top left part of (H, W[, C]) whose sides are multiples; raises InputError where nothing is left."""
     height, width = (side - side % multiple for side in pixels.shape[:2])
     if not height or not width:
@@ -43,7 +45,7 @@ def crop_to_multiple(pixels: NDArray[np.generic], multiple: int) -> NDArray[np.g
     return pixels[:height, :width]
 
 
-def _inner(a: Floats, b: Floats, border: int) -> tuple[Floats, Floats]:
+def _inner(a: NDArray[Any], b: NDArray[Any], border: int) -> tuple[Floats, Floats]:
     if a.shape != b.shape:
         raise InputError(f"images of {a.shape} and {b.shape} cannot be compared; expected equal shapes")
     if min(a.shape[:2]) <= 2 * border:
@@ -54,8 +56,8 @@ def _inner(a: Floats, b: Floats, border: int) -> tuple[Floats, Floats]:
 
 def psnr(a: NDArray[np.generic], b: NDArray[np.generic], border: int = 0) -> float:
     """dB for a peak of 255, over all samples of two equal shapes; infinite where they are the same."""
-    a, b = _inner(a, b, border)
-    error = float(np.mean((a - b) ** 2))
+    x, y = _inner(a, b, border)
+    error = float(np.mean((x - y) ** 2))
     return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
 
 
@@ -64,16 +66,16 @@ def ssim(a: NDArray[np.generic], b: NDArray[np.generic], border: int = 0) -> flo
 
     Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE TIP 2004.
     """
-    a, b = _inner(a, b, border)
-    if min(a.shape) < 11:
-        raise InputError(f"SSIM's window is 11x11; the image inside its border is {a.shape[1]}x{a.shape[0]}")
+    x, y = _inner(a, b, border)
+    if min(x.shape) < 11:
+        raise InputError(f"SSIM's window is 11x11; the image inside its border is {x.shape[1]}x{x.shape[0]}")
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    mean_a, mean_b = _gaussian(a), _gaussian(b)
-    var_a = _gaussian(a * a) - mean_a**2
-    var_b = _gaussian(b * b) - mean_b**2
-    covariance = _gaussian(a * b) - mean_a * mean_b
-    score = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    score /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    mean_x, mean_y = _gaussian(x), _gaussian(y)
+    var_x = _gaussian(x * x) - mean_x**2
+    var_y = _gaussian(y * y) - mean_y**2
+    covariance = _gaussian(x * y) - mean_x * mean_y
+    score = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    score /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
     return float(np.mean(score))
 
 

@@ -31,7 +31,9 @@ def latency_table(timings: StageTimings, title: str) -> Table:
         column.justify = "right"
     for stage, d in timings.distributions().items():
         figures = (f"{value:.2f}" for value in (d.median_ms, d.p95_ms, d.p99_ms, d.max_ms))
-        table.add_row(stage, str(d.count), *figures, EXPLAINED.get(stage, ""), style="bold" if stage == "whole frame" else "")
+        table.add_row(
+            stage, str(d.count), *figures, EXPLAINED.get(stage, ""), style="bold" if stage == "whole frame" else ""
+        )
     return table
 
 

@@ -5,9 +5,12 @@ R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TA
 """
 
 from functools import lru_cache
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgesr.runtime.frame import Pixels
 
 __all__ = ["bicubic_kernel", "downscale", "imresize", "upscale"]
 
@@ -49,7 +52,11 @@ def _resize_rows(pixels: NDArray[np.float64], new_height: int, scale: float) -> 
     return out
 
 
-def imresize(pixels: NDArray[np.generic], width: int, height: int, scale: float) -> NDArray[np.generic]:
+@overload
+def imresize(pixels: Pixels, width: int, height: int, scale: float) -> Pixels: ...
+@overload
+def imresize(pixels: NDArray[np.floating[Any]], width: int, height: int, scale: float) -> NDArray[np.float64]: ...
+def imresize(pixels: NDArray[Any], width: int, height: int, scale: float) -> NDArray[Any]:
     """(H, W) or (H, W, C) -> (height, width[, C]), vertical pass first, edges mirrored.
 
     uint8 is rounded after each pass, as MATLAB does, and comes back as uint8; anything else is computed and
@@ -65,13 +72,21 @@ def imresize(pixels: NDArray[np.generic], width: int, height: int, scale: float)
     return np.ascontiguousarray(wide.astype(np.uint8) if rounded else wide)
 
 
-def downscale(pixels: NDArray[np.generic], scale: int) -> NDArray[np.generic]:
+@overload
+def downscale(pixels: Pixels, scale: int) -> Pixels: ...
+@overload
+def downscale(pixels: NDArray[np.floating[Any]], scale: int) -> NDArray[np.float64]: ...
+def downscale(pixels: NDArray[Any], scale: int) -> NDArray[Any]:
     """1/scale of the size, rounded up, as MATLAB's imresize(pixels, 1/scale)."""
     height, width = (-(-side // scale) for side in pixels.shape[:2])
     return imresize(pixels, width, height, 1 / scale)
 
 
-def upscale(pixels: NDArray[np.generic], scale: int) -> NDArray[np.generic]:
+@overload
+def upscale(pixels: Pixels, scale: int) -> Pixels: ...
+@overload
+def upscale(pixels: NDArray[np.floating[Any]], scale: int) -> NDArray[np.float64]: ...
+def upscale(pixels: NDArray[Any], scale: int) -> NDArray[Any]:
     """scale times the size, as MATLAB's imresize(pixels, scale): the baseline every network must beat."""
     height, width = pixels.shape[:2]
     return imresize(pixels, width * scale, height * scale, float(scale))

@@ -59,7 +59,7 @@ def test_imports_without_torch(part: str) -> None:
     assert len(names) > 3
     code = f"import sys, importlib\nsys.modules['torch'] = None\nfor name in {names}: importlib.import_module(name)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".links")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -18,14 +18,12 @@ DATA = {
 }
 
 
-
-
 @pytest.mark.skipif(find_spec("build") is None, reason="needs the package build, which the dev extra brings")
 def test_wheel_holds_the_five_parts_and_their_data(tmp_path: Path) -> None:
     source = tmp_path / "source"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)
     command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

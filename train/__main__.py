@@ -37,8 +37,12 @@ def parser() -> Parser:
 
     score = verbs.add_parser("evaluate", prog="edgesr-train evaluate", help="PSNR and SSIM on folders of images")
     score.add_argument("model", help="a .safetensors checkpoint, an .onnx file, or bicubic (bicubic:2 for x2)")
-    score.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER", help="high-resolution images")
-    score.add_argument("--protocol", choices=("matlab", "rdsrn"), default="matlab", help="the field's ruler, or RDSRN's authors'")
+    score.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="FOLDER", help="high-resolution images"
+    )
+    score.add_argument(
+        "--protocol", choices=("matlab", "rdsrn"), default="matlab", help="the field's ruler, or RDSRN's authors'"
+    )
     score.add_argument("--json", type=Path, metavar="FILE", help="write every score")
     score.add_argument("--force", action="store_true", help="overwrite FILE")
 
@@ -59,7 +63,9 @@ def run(arguments: Sequence[str]) -> None:
     try:
         {"import": bring, "evaluate": score, "fit": train, "networks": networks}[options.verb](options, rest)
     except ImportError as error:
-        raise MissingDependency(f"edgesr-train needs a missing package ({error}): pip install 'edgesr[train]'") from error
+        raise MissingDependency(
+            f"edgesr-train needs a missing package ({error}): pip install 'edgesr[train]'"
+        ) from error
 
 
 def bring(options: Namespace, _rest: Sequence[str]) -> None:
@@ -71,7 +77,9 @@ def bring(options: Namespace, _rest: Sequence[str]) -> None:
     network = network_from_published(options.file, options.network, options.scale)
     save_checkpoint(options.output, network, origin=f"published by the authors: {network.paper.link}")
     spec = network.spec()
-    print(f"wrote {options.output}: {spec.title}, {spec.parameters:,} parameters; every key of {options.file} accounted for")
+    print(
+        f"wrote {options.output}: {spec.title}, {spec.parameters:,} parameters; every key of {options.file} accounted for"
+    )
 
 
 def score(options: Namespace, _rest: Sequence[str]) -> None:
@@ -86,7 +94,9 @@ def score(options: Namespace, _rest: Sequence[str]) -> None:
     title = model.title if isinstance(model, Backend) else model.spec().title
     console, report = Console(), {}
     for folder in options.data:
-        table = Table("image", "PSNR", "PSNR, 8 bit", "SSIM", title=f"{title} on {folder.name}, {options.protocol} protocol")
+        table = Table(
+            "image", "PSNR", "PSNR, 8 bit", "SSIM", title=f"{title} on {folder.name}, {options.protocol} protocol"
+        )
         scores: list[Score] = []
         with console.status("") as status:
             for one in evaluate(model, folder, PROTOCOLS[options.protocol]):
@@ -125,7 +135,9 @@ def networks(_options: Namespace, _rest: Sequence[str]) -> None:
         reach = "whole frame" if spec.receptive_field is None else f"±{spec.receptive_field}"
         cost = f"{spec.multiply_adds(1280 // scale, 720 // scale) / 1e9:,.2f} G"
         paper = f"{kind.paper.title}, {kind.paper.venue} {kind.paper.year}"
-        table.add_row(name, " ".join(f"x{s}" for s in kind.scales), kind.colour, f"{spec.parameters:,}", cost, reach, paper)
+        table.add_row(
+            name, " ".join(f"x{s}" for s in kind.scales), kind.colour, f"{spec.parameters:,}", cost, reach, paper
+        )
     Console().print(table)
 
 

@@ -78,7 +78,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} cannot be read as .safetensors ({error}); published .pth files: edgesr-train import") from error
+        raise InputError(
+            f"{path} cannot be read as .safetensors ({error}); published .pth files: edgesr-train import"
+        ) from error
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path} was not written by edgesr-train: its metadata lack format={FORMAT}")
     return metadata, state

@@ -16,9 +16,9 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -31,7 +31,7 @@ from edgesr.train.data.folders import Crops, EpochSampler, Pair, read_pairs
 from edgesr.train.evaluate import PROTOCOLS, evaluate, mean_score, sharpen
 from edgesr.train.networks import build_network, network_class
 
-__all__ = ["Images", "SuperResolution", "fit", "find_recipe"]
+__all__ = ["Images", "SuperResolution", "find_recipe", "fit"]
 
 
 class SuperResolution(L.LightningModule):
@@ -130,7 +130,7 @@ class Images(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         assert self.crops is not None
         sampler = EpochSampler(self.samples_per_epoch, self._epoch)
-        return DataLoader(self.crops, self.batch_size, sampler=sampler, num_workers=self.workers)  # type: ignore[arg-type]
+        return DataLoader(self.crops, self.batch_size, sampler=sampler, num_workers=self.workers)
 
     def _epoch(self) -> int:
         """Counted from the steps done: Lightning's own count skips one when a run is resumed."""
@@ -204,6 +204,7 @@ def quiet_lightning() -> Iterator[None]:
             r".*does not have many workers.*",  # ours cut crops from memory
             r".*Checkpoint directory .* exists and is not empty",  # `fit` has looked already
             r".*is smaller than the logging interval.*",
+            r".*could not find the monitored key.*",  # when resumed, before the first look at the images
         ):
             warnings.filterwarnings("ignore", message=message)
         for category in (DeprecationWarning, FutureWarning):  # how Lightning uses jsonargparse and torch
@@ -221,7 +222,10 @@ def _command_line(recipe: Path, output: Path, overrides: Sequence[str]) -> Recip
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    loggers = {"csv": "lightning.pytorch.loggers.CSVLogger", "tensorboard": "lightning.pytorch.loggers.TensorBoardLogger"}
+    loggers = {
+        "csv": "lightning.pytorch.loggers.CSVLogger",
+        "tensorboard": "lightning.pytorch.loggers.TensorBoardLogger",
+    }
     defaults: dict[str, Any] = {
         "callbacks": [checkpoints],
         "logger": [
@@ -245,9 +249,10 @@ def _command_line(recipe: Path, output: Path, overrides: Sequence[str]) -> Recip
 
 def _finish(cli: RecipeCLI, output: Path, recipe: str) -> Path:
     network = cli.model.network.cpu().eval()
-    scores = {}
+    scores: dict[str, float] = {}
     for folder in cli.datamodule.validation_folders:
         mean = mean_score(list(evaluate(network, folder, PROTOCOLS["matlab"])))
+        assert mean.psnr_db is not None  # a network has it
         scores |= {f"{folder.name} PSNR": mean.psnr_db, f"{folder.name} SSIM": mean.ssim}
     result = output / f"{network.name}_x{network.scale}.safetensors"
     save_checkpoint(result, network, scores, recipe=recipe, steps=str(cli.trainer.global_step))

@@ -54,7 +54,9 @@ def _load(name: str, *arguments: Any, **options: Any) -> Backend:
     try:
         module = import_module(entry.module)
     except ImportError as error:
-        raise MissingDependency(f"{name} needs a package that is missing ({error}): pip install 'edgesr[{entry.extra}]'") from error
+        raise MissingDependency(
+            f"{name} needs a package that is missing ({error}): pip install 'edgesr[{entry.extra}]'"
+        ) from error
     backend = getattr(module, entry.name)(*arguments, **options)
     assert isinstance(backend, Backend)
     return backend

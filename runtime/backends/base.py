@@ -32,7 +32,7 @@ class Backend(ABC):
         FrameTooLarge before memory runs out, BackendFailed where inference gives way.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - not every backend holds something
         """Let go of the model; a second call does nothing."""
 
     def check(self, pixels: Pixels) -> None:

@@ -53,7 +53,9 @@ class OnnxRuntimeBackend(Backend):
         try:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # ONNX Runtime's own exceptions share no public base
-            raise BackendFailed(f"{self.title} failed on {pixels.shape[1]}x{pixels.shape[0]}: {_line(error)}") from error
+            raise BackendFailed(
+                f"{self.title} failed on {pixels.shape[1]}x{pixels.shape[0]}: {_line(error)}"
+            ) from error
         self.network_ns = time.perf_counter_ns() - start
         return self._output
 
@@ -101,7 +103,9 @@ def _spec(path: Path, metadata: dict[str, str]) -> ModelSpec:
             "export the network with edgesr-export"
         )
     if metadata["edgesr.form"] == "bare":
-        raise ForeignModel(f"{path} is a bare float graph, for comparisons only; export it with --target portable or cpu")
+        raise ForeignModel(
+            f"{path} is a bare float graph, for comparisons only; export it with --target portable or cpu"
+        )
     return ModelSpec.from_json(metadata["edgesr.spec"])
 
 

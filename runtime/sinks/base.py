@@ -22,13 +22,13 @@ class Sink(ABC):
 
     @property
     def wants_more(self) -> bool:
-        """False once the sink has had enough: a window that was closed, a single image that was written."""
+        """False once the sink has had enough, such as a window that was closed."""
         return True
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most sinks have nothing to finish
         """Finish: what was written takes its name. A second call does nothing."""
 
-    def discard(self) -> None:
+    def discard(self) -> None:  # noqa: B027
         """Give up: nothing half-written stays. A second call, or one after `close`, does nothing."""
 
     def __enter__(self) -> "Sink":

@@ -64,7 +64,7 @@ class Source(ABC):
         """The next frame, or None at the end. Raises InputError for a broken file, SourceFailed for a
         stream that breaks off. The frame's pixels stay valid until the next call."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - not every source holds something
         """Let go of files and devices; a second call does nothing."""
 
     def __iter__(self) -> Iterator[Frame]:

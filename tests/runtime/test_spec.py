@@ -27,7 +27,7 @@ def test_damaged_spec_is_refused_in_one_line(text: str) -> None:
 
 
 def test_unknown_entry_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match="unknown entries .*flavour"):
+    with pytest.raises(InputError, match=r"unknown entries .*flavour"):
         ModelSpec.from_json(SPEC.to_json().replace("{", '{"flavour": 1, ', 1))
 
 

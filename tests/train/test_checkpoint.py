@@ -4,12 +4,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="checkpoints hold PyTorch weights")
 
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import save_file
 
-from edgesr.runtime.errors import CheckpointMismatch, InputError, MissingFile, UnsafeCheckpoint  # noqa: E402
-from edgesr.train.checkpoint import load_checkpoint, load_weights, read_metadata, save_checkpoint  # noqa: E402
-from edgesr.train.networks import seeded_network  # noqa: E402
-from edgesr.train.published import load_published, network_from_published  # noqa: E402
+from edgesr.runtime.errors import CheckpointMismatch, InputError, MissingFile, UnsafeCheckpoint
+from edgesr.train.checkpoint import load_checkpoint, load_weights, read_metadata, save_checkpoint
+from edgesr.train.networks import seeded_network
+from edgesr.train.published import load_published, network_from_published
 
 
 def test_checkpoint_brings_back_network_options_and_scores(tmp_path: Path) -> None:
@@ -30,7 +30,9 @@ def test_missing_surplus_and_misshapen_keys_are_named() -> None:
     state[second] = torch.zeros(1)
     with pytest.raises(CheckpointMismatch) as caught:
         load_weights(network, state, "a.safetensors")
-    assert f"missing {first}" in str(caught.value) and "surplus extra" in str(caught.value) and second in str(caught.value)
+    assert (
+        f"missing {first}" in str(caught.value) and "surplus extra" in str(caught.value) and second in str(caught.value)
+    )
 
 
 def test_foreign_and_damaged_files_are_refused(tmp_path: Path) -> None:

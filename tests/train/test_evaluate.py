@@ -7,13 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="evaluation of checkpoints needs PyTorch")
 
-from edgesr.runtime.backends.bicubic import BicubicBackend  # noqa: E402
-from edgesr.runtime.images import write_image  # noqa: E402
-from edgesr.runtime.quality import RULER, psnr  # noqa: E402
-from edgesr.runtime.resize import downscale, upscale  # noqa: E402
-from edgesr.train.evaluate import PROTOCOLS, Score, evaluate, mean_score  # noqa: E402
-from edgesr.train.networks import seeded_network  # noqa: E402
-from edgesr.train.published import network_from_published  # noqa: E402
+from edgesr.runtime.backends.bicubic import BicubicBackend
+from edgesr.runtime.images import write_image
+from edgesr.runtime.quality import RULER, psnr
+from edgesr.runtime.resize import downscale, upscale
+from edgesr.train.evaluate import PROTOCOLS, Score, evaluate, mean_score
+from edgesr.train.networks import seeded_network
+from edgesr.train.published import network_from_published
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import pytest
 
 pytest.importorskip("lightning", reason="training needs Lightning")
 
-import torch  # noqa: E402
+import torch
 
-from edgesr.runtime.command import command  # noqa: E402
-from edgesr.runtime.errors import InputError, MissingFile  # noqa: E402
-from edgesr.runtime.images import write_image  # noqa: E402
-from edgesr.train.__main__ import run  # noqa: E402
-from edgesr.train.checkpoint import load_checkpoint  # noqa: E402
-from edgesr.train.data.folders import Crops, EpochSampler, network_input, read_pairs  # noqa: E402
-from edgesr.train.fit import find_recipe  # noqa: E402
+from edgesr.runtime.command import command
+from edgesr.runtime.errors import InputError, MissingFile
+from edgesr.runtime.images import write_image
+from edgesr.train.__main__ import run
+from edgesr.train.checkpoint import load_checkpoint
+from edgesr.train.data.folders import Crops, EpochSampler, network_input, read_pairs
+from edgesr.train.fit import find_recipe
 
 RECIPE = """
 seed_everything: 1

@@ -4,12 +4,16 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks are defined in PyTorch")
 
-from edgesr.runtime.errors import CheckpointMismatch, InputError  # noqa: E402
-from edgesr.train.networks import NETWORKS, build_network, folded, seeded_network  # noqa: E402
-from edgesr.train.networks.ecbsr import EdgeOrientedConv  # noqa: E402
+from edgesr.runtime.errors import CheckpointMismatch, InputError
+from edgesr.train.networks import NETWORKS, build_network, folded, seeded_network
+from edgesr.train.networks.ecbsr import EdgeOrientedConv
 
 # Small forms, so that the contract is cheap to check; the full ones are counted below.
-SMALL = {"rdn": {"blocks": 2, "layers": 2, "growth": 8, "features": 8}, "rdsrn": {"features": 32}, "carn": {"features": 8}}
+SMALL = {
+    "rdn": {"blocks": 2, "layers": 2, "growth": 8, "features": 8},
+    "rdsrn": {"features": 32},
+    "carn": {"features": 8},
+}
 EVERY = [(name, scale) for name, kind in NETWORKS.items() for scale in kind.scales]
 
 
@@ -125,7 +129,9 @@ def test_published_rdsrn_with_another_residual_scale_is_refused() -> None:
         ("rdn", 4, {"depth": 3}, "no option depth; it has blocks"),
     ],
 )
-def test_unknown_network_scale_or_option_is_refused(name: str, scale: int, options: dict[str, int], message: str) -> None:
+def test_unknown_network_scale_or_option_is_refused(
+    name: str, scale: int, options: dict[str, int], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         build_network(name, scale, options)
 

@@ -50,7 +50,9 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, pairs: list[Pair], colour: Colour, scale: int, *, patch: int, seed: int) -> None:
         self.pairs = [pair for pair in pairs if min(pair[0].shape[:2]) >= patch]
         if not self.pairs:
-            raise InputError(f"none of {len(pairs)} images is {patch * scale} pixels wide and high; use a smaller patch")
+            raise InputError(
+                f"none of {len(pairs)} images is {patch * scale} pixels wide and high; use a smaller patch"
+            )
         self.colour, self.scale, self.patch, self.seed = colour, scale, patch, seed
         area = np.array([low.shape[0] * low.shape[1] for low, _ in self.pairs], np.float64)
         self.chance = np.cumsum(area / area.sum())

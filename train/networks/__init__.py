@@ -33,7 +33,9 @@ def build_network(name: str, scale: int, options: dict[str, Any] | None = None) 
     """A fresh network, randomly initialised; raises InputError for a name, scale or option it does not know."""
     make = network_class(name)
     if unknown := sorted(set(options or {}) - set(signature(make).parameters)):
-        raise InputError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(list(signature(make).parameters)[1:])}")
+        raise InputError(
+            f"{name} has no option {', '.join(unknown)}; it has {', '.join(list(signature(make).parameters)[1:])}"
+        )
     return make(scale, **(options or {}))
 
 

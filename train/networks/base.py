@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,14 @@ from edgesr.runtime.errors import InputError
 from edgesr.runtime.spec import Colour, ModelSpec
 
 __all__ = ["Network", "Paper", "folded"]
+
+
+@runtime_checkable
+class Foldable(Protocol):
+    """A part that trains in another form than it deploys."""
+
+    def fold(self) -> nn.Module:
+        """The deployed form; computes the same."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ def _fold_parts(module: nn.Module) -> nn.Module:
             setattr(module, name, _plain_conv(child))
         else:
             _fold_parts(child)
-            setattr(module, name, child.fold() if hasattr(child, "fold") else child)
+            setattr(module, name, child.fold() if isinstance(child, Foldable) else child)
     return module
 
 

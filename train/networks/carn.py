@@ -51,9 +51,7 @@ class CARN(Network):
     def __init__(self, scale: int, *, features: int = 64) -> None:
         super().__init__(scale, features=features)
         self.head = conv(3, features)
-        groups: list[nn.Module] = [
-            Cascade(features, [ResidualBlock(features) for _ in range(3)]) for _ in range(3)
-        ]
+        groups: list[nn.Module] = [Cascade(features, [ResidualBlock(features) for _ in range(3)]) for _ in range(3)]
         self.body = Cascade(features, groups)
         self.upsample = nn.ModuleDict({str(s): upsampler(features, s, activation=nn.ReLU) for s in self.scales})
         self.tail = conv(features, 3)

@@ -30,7 +30,7 @@ def multiply_adds_per_pixel(deployed: nn.Module, network: Any) -> float:
             weight_uses = output.shape[-2] * output.shape[-1]
         else:
             weight_uses = 1
-        total += module.weight.numel() * weight_uses  # type: ignore[operator,union-attr]
+        total += module.weight.numel() * weight_uses  # type: ignore[operator]
 
     shadow = deepcopy(deployed).to("meta")
     for module in shadow.modules():
@@ -38,7 +38,7 @@ def multiply_adds_per_pixel(deployed: nn.Module, network: Any) -> float:
             module.register_forward_hook(count)
     channels = 3 if network.colour == "rgb" else 1
     shadow(torch.empty(1, channels, height, width, device="meta"))
-    return total / (height * width)
+    return float(total / (height * width))
 
 
 @torch.no_grad()

@@ -39,7 +39,7 @@ class EdgeOrientedConv(nn.Module):
         squeeze, expand = self.squeeze.weight, self.expand.weight[:, :, 0, 0]
         weight = self.plain.weight + torch.einsum("omhw,mi->oihw", squeeze, expand)
         bias = self.plain.bias + self.squeeze.bias + squeeze.sum((2, 3)) @ self.expand.bias  # type: ignore[operator]
-        mixed = torch.stack([edge.weight[:, :, 0, 0] for edge in self.edges])  # (3, out, in)
+        mixed = torch.stack([p for p in self.edges.parameters() if p.ndim == 4])[..., 0, 0]  # (3, out, in)
         weight = weight + torch.einsum("eo,eoi,ehw->oihw", self.edge_scale, mixed, self.masks)
         # The masks sum to zero, so the 1x1 convolutions' own biases vanish behind them.
         return weight, bias + self.edge_bias.sum(0)

@@ -27,14 +27,10 @@ class RDN(Network):
     """blocks, layers, growth, features: D, C, G and G0 of the paper."""
 
     name = "rdn"
-    paper = Paper(
-        "Residual Dense Network for Image Super-Resolution", "CVPR", 2018, "https://arxiv.org/abs/1802.08797"
-    )
+    paper = Paper("Residual Dense Network for Image Super-Resolution", "CVPR", 2018, "https://arxiv.org/abs/1802.08797")
     scales = (2, 3, 4)
 
-    def __init__(
-        self, scale: int, *, blocks: int = 16, layers: int = 8, growth: int = 64, features: int = 64
-    ) -> None:
+    def __init__(self, scale: int, *, blocks: int = 16, layers: int = 8, growth: int = 64, features: int = 64) -> None:
         super().__init__(scale, blocks=blocks, layers=layers, growth=growth, features=features)
         self.shallow1 = conv(3, features)
         self.shallow2 = conv(features, features)

@@ -1,0 +1,107 @@
+"""What takes turns in a benchmark: a backend in the real loop, or a bare graph beside it."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgesr.benchmarks.clip import RepeatedClip
+from edgesr.benchmarks.peers import BARE, BareGraph, form_of
+from edgesr.runtime.backends import Backend, open_backend
+from edgesr.runtime.frame import Pixels
+from edgesr.runtime.pipeline import run
+from edgesr.runtime.sinks.null import NullSink
+from edgesr.runtime.spec import ModelSpec
+from edgesr.runtime.timing import StageTimings
+
+__all__ = ["NETWORK", "WHOLE_FRAME", "BackendContender", "BareContender", "Contender", "labels_of", "open_contender"]
+
+NETWORK = "network"
+WHOLE_FRAME = "whole frame"
+"""The stages of `edgesr.runtime.pipeline.run` that are reported; the others are kept in the JSON."""
+
+
+class Contender(ABC):
+    """A model that is measured. Whoever opens it closes it.
+
+    model: as the user named it. form: of its ONNX file; "" for a backend that reads none.
+    """
+
+    def __init__(self, model: str, spec: ModelSpec, settings: dict[str, str | int]) -> None:
+        self.model, self.spec, self.settings = model, spec, settings
+        self.form = str(settings.get("form", ""))
+
+    @abstractmethod
+    def check(self, pixels: Pixels) -> None:
+        """Take one frame outside all clocks: raises what the model has against it."""
+
+    @abstractmethod
+    def turn(self, clip: RepeatedClip, frames: int) -> StageTimings:
+        """The next `frames` frames of the clip, one after the other; a sample of every stage for each."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+class BackendContender(Contender):
+    """The real loop: read from the clip, infer, give to a sink that keeps nothing."""
+
+    def __init__(self, model: str, backend: Backend) -> None:
+        super().__init__(model, backend.spec, backend.settings)
+        self.backend = backend
+
+    def check(self, pixels: Pixels) -> None:
+        self.backend.infer(pixels)
+
+    def turn(self, clip: RepeatedClip, frames: int) -> StageTimings:
+        clip.make_ready(frames)
+        return run(clip, self.backend, [NullSink(frames)])
+
+    def close(self) -> None:
+        self.backend.close()
+
+
+class BareContender(Contender):
+    """A bare graph on the same frames; it has the stage `network` alone."""
+
+    def __init__(self, model: str, graph: BareGraph) -> None:
+        super().__init__(model, graph.spec, graph.settings)
+        self._graph = graph
+
+    def check(self, pixels: Pixels) -> None:
+        self._graph.infer(pixels)
+
+    def turn(self, clip: RepeatedClip, frames: int) -> StageTimings:
+        clip.make_ready(frames)
+        timings = StageTimings()
+        for _ in range(frames):
+            frame = clip.read()
+            assert frame is not None  # make_ready has seen to it
+            self._graph.infer(frame.pixels)
+            timings.add(NETWORK, self._graph.network_ns)
+        return timings
+
+    def close(self) -> None:
+        self._graph.close()
+
+
+def open_contender(model: str, threads: int | None) -> Contender:
+    """What `edgesr.runtime.backends.open_backend` opens, or a bare graph. Raises what it raises."""
+    path = Path(model)
+    if path.suffix.lower() == ".onnx" and path.is_file() and form_of(path) == BARE:
+        return BareContender(model, BareGraph(path, threads=threads))
+    return BackendContender(model, open_backend(model, threads=threads))
+
+
+def labels_of(models: Sequence[str]) -> list[str]:
+    """Short names for tables: the file's without `.onnx`; one that comes again is numbered."""
+    short = [Path(model).name.removesuffix(".onnx") for model in models]
+    return [
+        name if short.count(name) == 1 else f"{name} ({short[: i + 1].count(name)})" for i, name in enumerate(short)
+    ]
+
+
+def digest_of(model: str) -> str | None:
+    """SHA-256 of the model's file; None where it is no file."""
+    path = Path(model)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -1,0 +1,144 @@
+"""Models against each other: interleaved round by round, on the same frames of the same clip.
+
+A round gives every model one turn, in an order shuffled by the seed, so that a machine that slows down slows all of
+them. Network time is `Backend.network_ns`. A whole frame is timed by the real loop, `edgesr.runtime.pipeline.run`:
+
+    read from an H.264 file (decode, conversion to BGR) + infer (copy in, network, result) + hand-over to a sink
+    that keeps nothing
+
+Encoding or showing the result is not inside: it costs the same for every model of one scale, and the encoder's
+threads would run on into the next model's turn. The decoder works ahead in threads of its own, as it does in edgesr-run.
+"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from edgesr.benchmarks.clip import RepeatedClip, make_clip
+from edgesr.benchmarks.contenders import BackendContender, Contender, digest_of, labels_of, open_contender
+from edgesr.benchmarks.machine import this_machine
+from edgesr.benchmarks.outcome import LatencyResult, ModelResult
+from edgesr.benchmarks.quality import Quality, Refused, data_names, measure_quality
+from edgesr.benchmarks.rounds import Course, Tell, measure_rounds, warm_up
+from edgesr.benchmarks.settings import LEAST_ROUNDS, LatencySettings, WarmUp
+from edgesr.runtime.errors import InputError
+from edgesr.runtime.images import image_files
+from edgesr.runtime.memory import check_fits
+
+__all__ = ["WHOLE_FRAME_IS", "LatencyResult", "LatencySettings", "WarmUp", "measure_latency"]
+
+WHOLE_FRAME_IS = (
+    "read (H.264 decode, conversion to BGR) + infer (copy in, network, result) + hand-over to null:; "
+    "encoding and display are not inside"
+)
+
+
+def measure_latency(settings: LatencySettings, *, tell: Tell = lambda line: None) -> LatencyResult:
+    """Open, score, warm up, measure. `tell` is given a line on what is going on, outside all clocks.
+
+    Raises what `open_backend` raises, InputError for a size that a model or H.264 cannot take, FrameTooLarge, and
+    InputError before any timing where `needs_quality` finds none.
+    """
+    machine = this_machine()
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    for folder in settings.data:
+        image_files(Path(folder))
+    with ExitStack() as stack:
+        labels = labels_of(settings.models)
+        contenders = [stack.enter_context(closing(open_contender(m, settings.threads))) for m in settings.models]
+        for contender in contenders:
+            _check_frame(contender, settings.width, settings.height)
+        notes = _notes_on(labels, contenders)
+        quality = _quality(settings, labels, contenders, notes, tell)
+
+        tell(f"making a clip of {settings.width}x{settings.height}")
+        own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgesr-bench-")))
+        path = make_clip(own, settings.width, settings.height)
+        clips = [stack.enter_context(closing(RepeatedClip(path))) for _ in contenders]
+        courses = [Course(*parts) for parts in zip(labels, contenders, clips, strict=True)]
+
+        begin = time.perf_counter()
+        notes += warm_up(courses, settings, tell)
+        orders = measure_rounds(courses, settings, begin, tell)
+        measured_s = time.perf_counter() - begin
+    if settings.budget_s is not None and measured_s > settings.budget_s and len(orders) == LEAST_ROUNDS:
+        notes.append(
+            f"the budget of {settings.budget_s:.0f} s did not hold {LEAST_ROUNDS} rounds, the least that is "
+            f"measured; warm-up and rounds took {measured_s:.0f} s"
+        )
+    return LatencyResult(
+        settings=settings,
+        machine=machine,
+        started=started,
+        measured_s=measured_s,
+        whole_frame=WHOLE_FRAME_IS,
+        models=tuple(_result(course, scores) for course, scores in zip(courses, quality, strict=True)),
+        orders=tuple(orders),
+        notes=tuple(notes),
+    )
+
+
+def _check_frame(contender: Contender, width: int, height: int) -> None:
+    """What a model has against the size is said before any work: by a first frame, outside all clocks."""
+    bytes_in_and_out = 3 * width * height * (1 + contender.spec.scale**2)
+    check_fits(bytes_in_and_out, f"{width}x{height} in and out of {contender.spec.title}")
+    contender.check(np.zeros((height, width, 3), np.uint8))
+
+
+def _notes_on(labels: Sequence[str], contenders: Sequence[Contender]) -> list[str]:
+    notes = []
+    named = list(zip(labels, contenders, strict=True))
+    if len({contender.spec.scale for contender in contenders}) > 1:
+        scales = ", ".join(f"{label} x{contender.spec.scale}" for label, contender in named)
+        notes.append(f"scales differ ({scales}): the outputs are not of one size")
+    if untrained := [label for label, contender in named if not contender.spec.trained]:
+        notes.append(f"untrained (random weights, for timing only): {', '.join(untrained)}")
+    if bare := [label for label, contender in named if not isinstance(contender, BackendContender)]:
+        notes.append(f"bare float graph, no whole frame and no quality: {', '.join(bare)}")
+    return notes
+
+
+def _quality(
+    settings: LatencySettings, labels: Sequence[str], contenders: Sequence[Contender], notes: list[str], tell: Tell
+) -> list[tuple[Quality, ...]]:
+    """For each contender the scores that it has."""
+    folders = [Path(folder) for folder in settings.data]
+    found = []
+    for label, contender in zip(labels, contenders, strict=True):
+        scores: list[Quality] = []
+        if isinstance(contender, BackendContender) and contender.spec.trained:
+            for folder, name in zip(folders, data_names(folders), strict=True):
+                tell(f"quality of {label} on {name}")
+                try:
+                    scores.append(measure_quality(contender.backend, folder, name))
+                except Refused as error:
+                    notes.append(f"no quality of {label}: {error}")
+        found.append(tuple(scores))
+    if settings.needs_quality and not any(found):
+        raise InputError(
+            "a plot needs quality, and no model here has it: all are untrained, bare, or refuse the images"
+        )
+    return found
+
+
+def _result(course: Course, quality: tuple[Quality, ...]) -> ModelResult:
+    contender = course.contender
+    return ModelResult(
+        label=course.label,
+        model=contender.model,
+        sha256=digest_of(contender.model),
+        spec=contender.spec,
+        form=contender.form,
+        settings=contender.settings,
+        is_warm=course.is_warm,
+        settle_frames=course.settle_frames,
+        warm_up_ns=course.warm_up,
+        settling_ns=course.settling,
+        samples_ns=course.samples,
+        quality=quality,
+    )

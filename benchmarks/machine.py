@@ -1,0 +1,73 @@
+"""On what, with what, and beside what else it was measured."""
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import av
+import numpy
+import onnxruntime
+
+from edgesr.jetson.info import as_json, read_machine
+
+__all__ = ["Machine", "this_machine"]
+
+BUSY_LOAD = 0.5
+"""From this many runnable tasks in the last minute on, something else counts as running."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """name: the board's where it is one, else the CPU's. load: averages over 1, 5 and 15 minutes before the start;
+    empty where the system does not tell. facts: all that `edgesr-jetson info --json` tells."""
+
+    name: str
+    cores: int
+    load: tuple[float, ...]
+    versions: dict[str, str]
+    facts: dict[str, Any]
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.load) and self.load[0] >= BUSY_LOAD
+
+    @property
+    def load_text(self) -> str:
+        if not self.load:
+            return "other load before unknown"
+        return f"load before {self.load[0]:.2f}" + (": something else was running" if self.is_busy else "")
+
+
+def this_machine() -> Machine:
+    """Reads files, starts nothing. Called before any work of ours, so that the load is that of others (and of
+    whatever we ran in the minutes before)."""
+    load = _load()
+    found = read_machine()
+    cpu = found.host.cpu.value or platform.machine()
+    return Machine(
+        name=f"{found.board.model.value}, {cpu}" if found.board.model.value else cpu,
+        cores=_cores(),
+        load=load,
+        versions={
+            "edgesr": version("edgesr"),
+            "onnxruntime": onnxruntime.__version__,
+            "numpy": numpy.__version__,
+            "av": av.__version__,
+            "python": platform.python_version(),
+        },
+        facts=as_json(found),
+    )
+
+
+def _load() -> tuple[float, ...]:
+    try:
+        return os.getloadavg()
+    except OSError:
+        return ()
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

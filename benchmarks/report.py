@@ -1,0 +1,179 @@
+"""One result as a table on the screen, as Markdown, as JSON: the same figures in all three."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from edgesr.benchmarks.contenders import NETWORK, WHOLE_FRAME
+from edgesr.benchmarks.outcome import LatencyResult, ModelResult
+from edgesr.benchmarks.quality import METHOD
+from edgesr.benchmarks.statistics import CONFIDENCE, RESAMPLES, Ratio
+
+__all__ = ["KIND", "SCHEMA", "headline", "latency_json", "latency_markdown", "latency_table"]
+
+KIND = "edgesr-bench latency"
+SCHEMA = 1
+"""Rises when a key of the JSON goes or changes its meaning."""
+
+NONE = "–"
+
+
+def headline(result: LatencyResult) -> list[str]:
+    """What made the figures: three lines."""
+    settings, machine = result.settings, result.machine
+    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
+    return [
+        (
+            f"latency at {settings.width}x{settings.height}, threads: {settings.threads or 'all cores'}, "
+            f"{result.rounds} interleaved rounds, seed {settings.seed}"
+        ),
+        f"{machine.name}, {machine.cores} cores, {machine.load_text}; {result.started}",
+        versions,
+    ]
+
+
+def columns(result: LatencyResult) -> list[str]:
+    timed = [f"{stage}{unit}" for stage in ("network", "whole frame") for unit in (", ms (p5–p95)", ", fps", ", ratio")]
+    return ["model", "form", *timed, *(f"{name}: {unit}" for name in _data(result) for unit in ("PSNR, 8 bit", "SSIM"))]
+
+
+def rows(result: LatencyResult) -> Iterator[list[str]]:
+    """One for each model, in the order given; `–` where there is nothing to say."""
+    for place, model in enumerate(result.models):
+        found = result.summaries(place)
+        cells = [_name(model), f"x{model.spec.scale} {model.form}".strip()]
+        for stage in (NETWORK, WHOLE_FRAME):
+            if (timed := found.get(stage)) is None:
+                cells += [NONE, NONE, NONE]
+                continue
+            spread = f"({_figure(timed.p5_ms)}–{_figure(timed.p95_ms)})"
+            ratio = "1" if place == 0 else _ratio(result.ratio(place, stage))
+            cells += [f"{_figure(timed.median_ms)} {spread}", _figure(timed.per_second), ratio]
+        scores = {quality.data: quality for quality in model.quality}
+        for name in _data(result):
+            score = scores.get(name)
+            cells += [f"{score.psnr_db:.2f}", f"{score.ssim:.4f}"] if score else [NONE, NONE]
+        yield cells
+
+
+def remarks(result: LatencyResult) -> list[str]:
+    """How to read the table, and what is special about this run."""
+    first = result.models[0].label
+    lines = [
+        (
+            f"ms: median and 5th to 95th percentile of {result.rounds} samples; fps: of the median; ratio: of the medians "
+            f"to {first}'s, with a {CONFIDENCE:.0%} bootstrap interval over rounds ({RESAMPLES} draws)"
+        ),
+        f"whole frame: {result.whole_frame}",
+    ]
+    if any(model.quality for model in result.models):
+        lines.append(METHOD)
+    return lines + list(result.notes)
+
+
+def latency_table(result: LatencyResult) -> Group:
+    """For a terminal of 80 columns: figures that belong together stand below each other."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, leading=1)
+    table.add_column("model", overflow="fold")
+    quality = (f"{name}\ndB, SSIM" for name in _data(result))
+    for name in ("network\nms, fps", "ratio", "whole frame\nms, fps", "ratio", *quality):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for cells in rows(result):
+        table.add_row(*(Text(stack) for stack in _stacks(cells)))
+    head, foot = Text("\n".join(headline(result)), "bold"), Text("\n".join(remarks(result)), "dim")
+    return Group(head, "", table, "", foot)
+
+
+def _stacks(cells: list[str]) -> Iterator[str]:
+    name, form, *figures = cells
+    yield f"{name}\n{form}"
+    for stage in (figures[:3], figures[3:6]):
+        time, rate, ratio = (figure.replace(" (", "\n").rstrip(")") for figure in stage)
+        yield time if time == NONE else f"{time}\n{rate} fps"
+        yield ratio
+    for psnr, ssim in zip(figures[6::2], figures[7::2], strict=True):
+        yield psnr if psnr == NONE else f"{psnr}\n{ssim}"
+
+
+def latency_markdown(result: LatencyResult) -> str:
+    """The table with its head and remarks, for a README."""
+    names = columns(result)
+    lines = [*(f"{line}  " for line in headline(result)), "", _line(names)]
+    lines.append(_line(["---"] * 2 + ["---:"] * (len(names) - 2)))
+    lines += [_line(cells) for cells in rows(result)]
+    return "\n".join([*lines, "", *(f"- {line}" for line in remarks(result)), ""])
+
+
+def latency_json(result: LatencyResult) -> str:
+    """Everything: settings, machine, every sample in nanoseconds, and what was computed from them."""
+    document = {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "started": result.started,
+        "settings": asdict(result.settings),
+        "machine": asdict(result.machine),
+        "rounds": result.rounds,
+        "measured_s": result.measured_s,
+        "whole_frame": result.whole_frame,
+        "quality_method": METHOD,
+        "confidence": CONFIDENCE,
+        "resamples": RESAMPLES,
+        "notes": list(result.notes),
+        "orders": [list(order) for order in result.orders],
+        "models": [_model(result, place) for place in range(len(result.models))],
+    }
+    return json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _model(result: LatencyResult, place: int) -> dict[str, Any]:
+    summaries = {stage: asdict(s) | {"per_second": s.per_second} for stage, s in result.summaries(place).items()}
+    ratios = {stage: result.ratio(place, stage) for stage in (NETWORK, WHOLE_FRAME)}
+    return asdict(result.models[place]) | {
+        "untrained": not result.models[place].spec.trained,
+        "summary": summaries,
+        "ratio_to_first": {stage: asdict(ratio) for stage, ratio in ratios.items() if ratio is not None},
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity (the PSNR of equal images): null."""
+    if isinstance(value, dict):
+        return {name: _finite(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(member) for member in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _data(result: LatencyResult) -> list[str]:
+    """Names of the data sets that some model has a score on."""
+    return list(dict.fromkeys(quality.data for model in result.models for quality in model.quality))
+
+
+def _name(model: ModelResult) -> str:
+    return model.label if model.spec.trained else f"{model.label} (untrained)"
+
+
+def _ratio(ratio: Ratio | None) -> str:
+    if ratio is None:
+        return NONE
+    return f"{_figure(ratio.value)} ({_figure(ratio.low)}–{_figure(ratio.high)})"
+
+
+def _figure(value: float) -> str:
+    """About three significant digits, never an exponent for what is worth measuring."""
+    if value >= 100:
+        return f"{value:.0f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,156 @@
+"""One contract for every backend, and what a file must be to be run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgesr.runtime import memory
+from edgesr.runtime.backends import BACKENDS, DEFAULT_MODEL, Backend, open_backend
+from edgesr.runtime.errors import ForeignModel, FrameTooLarge, InputError, MissingFile
+from edgesr.runtime.resize import upscale
+
+OPEN: dict[str, Callable[[], Backend]] = {
+    "onnxruntime": lambda: open_backend(DEFAULT_MODEL, threads=1),
+    "bicubic": lambda: open_backend("bicubic"),
+}
+
+
+def test_every_backend_in_the_table_is_tested() -> None:
+    assert set(OPEN) == set(BACKENDS)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_frames_of_any_size_come_back_scaled(name: str) -> None:
+    rng = np.random.default_rng(0)
+    with OPEN[name]() as backend:
+        scale = backend.spec.scale
+        for height, width in ((1, 1), (5, 9), (40, 30), (5, 9)):
+            frame = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            before = frame.copy()
+            out = backend.infer(frame)
+            assert out.shape == (height * scale, width * scale, 3) and out.dtype == np.uint8
+            assert np.array_equal(frame, before), "the frame belongs to the caller"
+            assert backend.network_ns > 0
+            again = out.copy()
+            assert np.array_equal(backend.infer(frame), again), "the same frame gives the same bytes"
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_frames_it_cannot_take_are_refused(name: str) -> None:
+    with OPEN[name]() as backend:
+        for frame in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)):
+            with pytest.raises(InputError, match=r"expected uint8 \(height, width, 3\)"):
+                backend.infer(frame)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_frame_that_would_not_fit_is_refused_beforehand(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
+    with OPEN[name]() as backend, pytest.raises(FrameTooLarge, match=r"300x200 .* needs about"):
+        backend.infer(np.zeros((200, 300, 3), np.uint8))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_closing_twice_does_nothing(name: str) -> None:
+    backend = OPEN[name]()
+    backend.close()
+    backend.close()
+
+
+def test_the_shipped_network_beats_bicubic_on_photographs() -> None:
+    data = pytest.importorskip("skimage.data")
+    from edgesr.runtime.quality import RULER, psnr
+    from edgesr.runtime.resize import downscale
+
+    with open_backend() as backend:
+        assert backend.spec.trained and backend.spec.scale == 4
+        for picture in (data.astronaut(), data.coffee(), data.chelsea()):
+            truth = np.ascontiguousarray(picture[:200, :300, ::-1])
+            low = np.asarray(downscale(truth, 4), np.uint8)
+            network, bicubic = (
+                psnr(RULER.luma(pixels), RULER.luma(truth), border=4)
+                for pixels in (backend.infer(low), upscale(low, 4))
+            )
+            assert network > bicubic + 0.5
+
+
+def test_both_shipped_forms_give_the_same_bytes() -> None:
+    portable = DEFAULT_MODEL.with_name("ecbsr_x4.onnx")
+    frame = np.random.default_rng(1).integers(0, 256, (45, 61, 3), dtype=np.uint8)
+    with open_backend(DEFAULT_MODEL) as a, open_backend(portable) as b:
+        assert (a.settings["form"], b.settings["form"]) == ("cpu", "portable") and a.spec == b.spec
+        assert np.array_equal(a.infer(frame), b.infer(frame))
+
+
+def test_shipped_network_reaches_the_promised_quality_on_set5(shared: Path) -> None:
+    from edgesr.runtime.images import read_image
+    from edgesr.runtime.quality import RULER, crop_to_multiple, psnr
+    from edgesr.runtime.resize import downscale
+
+    scores = []
+    with open_backend() as backend:
+        for file in sorted((shared / "data" / "Set5").glob("*.png")):
+            high = np.asarray(crop_to_multiple(read_image(file)[0], 4), np.uint8)
+            out = backend.infer(np.asarray(downscale(high, 4), np.uint8))
+            scores.append(psnr(RULER.luma(out), RULER.luma(high), border=4))
+    assert np.mean(scores) >= 30.7, scores
+
+
+@pytest.mark.parametrize("model", ["bicubic:5", "bicubic:x", "model.engine", "model", ""])
+def test_what_is_no_model_is_refused(model: str) -> None:
+    with pytest.raises(InputError, match="expected"):
+        open_backend(model)
+
+
+def test_bicubic_is_the_rulers() -> None:
+    frame = np.random.default_rng(2).integers(0, 256, (9, 8, 3), dtype=np.uint8)
+    assert np.array_equal(open_backend("bicubic:3").infer(frame), upscale(frame, 3))
+
+
+def test_files_that_are_not_ours_are_refused_in_one_line(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="makes the foreign files")
+    with pytest.raises(MissingFile):
+        open_backend(tmp_path / "nowhere.onnx")
+    noise = tmp_path / "noise.onnx"
+    noise.write_bytes(b"no model")
+    model = onnx.load(DEFAULT_MODEL)
+    entries = {entry.key: entry.value for entry in model.metadata_props}
+    cases = {"no ONNX": noise}
+    for name, change in {
+        "foreign": {},
+        "bare": {**entries, "edgesr.form": "bare"},
+        "damaged": {**entries, "edgesr.spec": "{}"},
+    }.items():
+        del model.metadata_props[:]
+        onnx.helper.set_model_props(model, change)
+        cases[name] = tmp_path / f"{name}.onnx"
+        onnx.save(model, cases[name])
+    for path in cases.values():
+        with pytest.raises(InputError) as caught:
+            open_backend(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ForeignModel, match="not written by edgesr-export"):
+        open_backend(cases["foreign"])
+
+
+def test_threads_are_checked_and_reported() -> None:
+    with pytest.raises(InputError, match="threads is 0"):
+        open_backend(DEFAULT_MODEL, threads=0)
+    with open_backend(DEFAULT_MODEL, threads=1) as backend:
+        assert backend.settings["threads"] == 1
+
+
+def test_memory_is_the_smaller_of_machine_and_cgroup(tmp_path: Path) -> None:
+    assert memory.available_bytes(tmp_path) is None
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 8000 kB\nMemAvailable:    4000 kB\n")
+    assert memory.available_bytes(tmp_path) == 4000 * 1024
+    group = tmp_path / "sys/fs/cgroup"
+    group.mkdir(parents=True)
+    (group / "memory.max").write_text("max\n")
+    (group / "memory.current").write_text("1000000\n")
+    assert memory.available_bytes(tmp_path) == 4000 * 1024
+    (group / "memory.max").write_text("3000000\n")
+    assert memory.available_bytes(tmp_path) == 2_000_000
