@@ -1,9 +1,9 @@
 # Two commands matter: `make demo` and `make test`. Both set up everything they need in .venv.
 PYTHON ?= python3
-PYTHON310 ?= $(firstword $(shell command -v python3.10) $(wildcard $(HOME)/.pyenv/versions/3.10*/bin/python3.10))
+PYTHON310 ?= $(shell for p in python3.10 $(HOME)/.pyenv/versions/3.10*/bin/python3.10; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-py310 test-slow check format compare clean
+.PHONY: demo test test-py310 test-slow check format compare models clean
 
 demo: .venv/.demo-installed
 	$(BIN)/python scripts/demo.py
@@ -35,6 +35,11 @@ format: .venv/.dev-installed
 # RDSRN against RDN, CARN and ECBSR on this machine, from nothing.
 compare: .venv/.dev-installed
 	$(BIN)/python scripts/compare.py
+
+# The default network's two ONNX files, from the checkpoint that they must equal (tests/export/test_shipped.py).
+models: .venv/.dev-installed
+	$(BIN)/edgesr-export train/weights/ecbsr_x4.safetensors -o runtime/models/ecbsr_x4.onnx --force
+	$(BIN)/edgesr-export train/weights/ecbsr_x4.safetensors -o runtime/models/ecbsr_x4.cpu.onnx --target cpu --force
 
 clean:
 	rm -rf .venv .venv310 build dist *.egg-info demo compare

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edgesr.runtime.errors import CheckpointMismatch, InputError, MissingFile
+from edgesr.runtime.errors import CheckpointMismatch, InputError, MissingFile, OutputFailed
 from edgesr.runtime.files import replaced
 from edgesr.runtime.spec import ModelSpec
 from edgesr.train.networks import Network, build_network
@@ -35,7 +35,10 @@ def save_checkpoint(path: Path, network: Network, scores: dict[str, float] | Non
     }
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
     with replaced(path) as beside:
-        save_file(state, beside, metadata)
+        try:
+            save_file(state, beside, metadata)
+        except SafetensorError as error:
+            raise OutputFailed(f"{path} cannot be written: {error}") from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from edgesr.runtime.errors import InputError, MissingFile, OutputExists, RunError
+from edgesr.runtime.errors import InputError, MissingFile, OutputExists, OutputFailed, RunError
 from edgesr.runtime.quality import RULER, psnr
 from edgesr.runtime.spec import Colour
 from edgesr.train.checkpoint import save_checkpoint
@@ -191,6 +191,11 @@ def fit(recipe: str, output: Path, overrides: Sequence[str] = (), *, resume: boo
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(last) if resume else None)
         except SystemExit as error:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from error
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, OSError) or "PytorchStreamWriter" in str(error):  # how torch says that a disk is full
+                reason = str(error).strip().splitlines()[0]
+                raise OutputFailed(f"the run's files in {output} cannot be written: {reason}") from error
+            raise
     return _finish(cli, output, path.stem)
 
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,18 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     torch.save(seeded_network("ecbsr", 4).state_dict(), tmp_path / "w.pth")
     with pytest.raises(CheckpointMismatch, match="does not fit carn x4"):
         network_from_published(tmp_path / "w.pth", "carn", 4)
+
+
+def test_a_full_disk_is_an_output_error_and_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "from pathlib import Path\n"
+        "from edgesr.runtime.errors import OutputFailed\n"
+        "from edgesr.train.checkpoint import save_checkpoint\n"
+        "from edgesr.train.networks import seeded_network\n"
+        "try: save_checkpoint(Path('a.safetensors'), seeded_network('ecbsr', 4))\n"
+        "except OutputFailed as error: sys.exit(str(error).replace('a.safetensors', 'told of'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("told of cannot be written"), done.stderr
+    assert list(tmp_path.iterdir()) == []
