@@ -31,7 +31,7 @@ from edgesr.train.data.folders import Crops, EpochSampler, Pair, read_pairs
 from edgesr.train.evaluate import PROTOCOLS, evaluate, mean_score, sharpen
 from edgesr.train.networks import build_network, network_class
 
-__all__ = ["Images", "SuperResolution", "find_recipe", "fit"]
+__all__ = ["Images", "SuperResolution", "find_recipe", "fit", "read_recipe"]
 
 
 class SuperResolution(L.LightningModule):
@@ -186,7 +186,7 @@ def fit(recipe: str, output: Path, overrides: Sequence[str] = (), *, resume: boo
         raise MissingFile(f"{last} does not exist; there is nothing to resume")
     output.mkdir(parents=True, exist_ok=True)
     with quiet_lightning():
-        cli = _command_line(path, output, overrides)
+        cli = read_recipe(path, output, overrides)
         try:
             cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(last) if resume else None)
         except SystemExit as error:  # Lightning's answer to Ctrl-C
@@ -217,7 +217,8 @@ def quiet_lightning() -> Iterator[None]:
         yield
 
 
-def _command_line(recipe: Path, output: Path, overrides: Sequence[str]) -> RecipeCLI:
+def read_recipe(recipe: Path, output: Path, overrides: Sequence[str]) -> RecipeCLI:
+    """Trainer, model and data as the recipe and the overrides say; nothing is read or written yet."""
     checkpoints = ModelCheckpoint(
         output,
         filename="best",

@@ -6,11 +6,11 @@ import pytest
 
 pytest.importorskip("torch", reason="the checkpoint holds PyTorch weights")
 
-import onnx  # noqa: E402
+import onnx
 
-from edgesr.export.onnx import weights_digest  # noqa: E402
-from edgesr.runtime.backends import DEFAULT_MODEL  # noqa: E402
-from edgesr.train.checkpoint import load_checkpoint  # noqa: E402
+from edgesr.export.onnx import weights_digest
+from edgesr.runtime.backends import DEFAULT_MODEL
+from edgesr.train.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -85,7 +85,7 @@ class RDSRN(Network):
 
     name = "rdsrn"
     paper = Paper(
-        "Recursive Distillation Super-Resolution Network",
+        "Recursive Distillation Super Resolution Network",
         "IEEE International Conference on Consumer Electronics (ICCE)",
         2022,
         "https://github.com/HEEJOWOO/RDSRN-2022.01.ICCE",
