@@ -49,7 +49,8 @@ def receptive_field(deployed: nn.Module, network: Any) -> int:
     """
     channels = 3 if network.colour == "rgb" else 1
     height = max(network.min_size, network.size_multiple)
-    width = 64
+    reaches = (max(m.kernel_size) // 2 for m in deployed.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)))
+    width = 2 * (sum(reaches) + 4)  # enough in one go, unless a part is applied several times
     while True:
         strip = torch.zeros(1, channels, height, width)
         strip[..., width // 2] = float("nan")
