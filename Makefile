@@ -8,7 +8,7 @@ BIN := .venv/bin
 demo: .venv/.demo-installed
 	$(BIN)/python scripts/demo.py
 
-test: .venv/.dev-installed
+test: .venv/.dev-installed $(if $(PYTHON310),.venv310/.installed)
 	scripts/check
 	$(BIN)/pytest -m "not slow"
 	@$(MAKE) --no-print-directory test-py310

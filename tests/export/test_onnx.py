@@ -1,6 +1,7 @@
 """From a network to a file that any ONNX Runtime of a board reads, and that equals PyTorch."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgesr.runtime.errors import InputError, ParityFailed
 from edgesr.runtime.spec import ModelSpec
 from edgesr.train.networks import NETWORKS, Network, seeded_network
 
+ROOT = Path(__file__).parent.parent.parent
 SMALL = {
     "rdn": {"blocks": 2, "layers": 2, "growth": 8, "features": 8},
     "rdsrn": {"features": 32},
@@ -54,6 +56,32 @@ def test_file_has_opset_17_ir_8_and_tells_what_it_is(tmp_path: Path, target: str
     dims = [d.dim_value or d.dim_param for d in model.graph.input[0].type.tensor_type.shape.dim]
     width, height = size or ("width", "height")
     assert dims == ([1, 1, height, width] if target == "bare" else [1, height, width, 3])
+
+
+def test_the_onnx_runtime_of_a_boards_python_reads_every_network(tmp_path: Path) -> None:
+    python = ROOT / ".venv310" / "bin" / "python"
+    if not python.is_file():
+        pytest.skip("no .venv310, which `make test` makes where it finds a Python 3.10")
+    for name in NETWORKS:
+        for target in ("portable", "cpu", "bare"):
+            network = seeded_network(name, 4, SMALL.get(name))
+            export_onnx(network, tmp_path / f"{name}.{target}.onnx", target=target, trained=False)  # type: ignore[arg-type]
+    code = (
+        "import sys, numpy, onnxruntime\n"
+        "print(sys.version_info[:2], onnxruntime.__version__)\n"
+        "for path in sys.argv[1:]:\n"
+        "    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])\n"
+        "    (end,) = session.get_inputs()\n"
+        "    bare = end.name == 'low'\n"
+        "    shape = [1, end.shape[1], 9, 7] if bare else [1, 9, 7, 3]\n"
+        "    (out,) = session.run(None, {end.name: numpy.zeros(shape, numpy.float32 if bare else numpy.uint8)})\n"
+        "    assert out.shape[2 if bare else 1] == 36, out.shape\n"
+    )
+    paths = sorted(str(path) for path in tmp_path.glob("*.onnx"))
+    assert len(paths) == 3 * len(NETWORKS)
+    done = subprocess.run([str(python), "-c", code, *paths], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("(3, 10)")
 
 
 def test_weights_are_stored_once_however_often_the_block_recurs(tmp_path: Path) -> None:
