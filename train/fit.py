@@ -219,21 +219,16 @@ def quiet_lightning() -> Iterator[None]:
 
 def read_recipe(recipe: Path, output: Path, overrides: Sequence[str]) -> RecipeCLI:
     """Trainer, model and data as the recipe and the overrides say; nothing is read or written yet."""
-    checkpoints = ModelCheckpoint(
-        output,
-        filename="best",
-        monitor="psnr",
-        mode="max",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    # Two, since Lightning's own save_last writes only when the score has become better.
+    each_epoch: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    last = ModelCheckpoint(output, filename="last", **each_epoch)
+    best = ModelCheckpoint(output, filename="best", monitor="psnr", mode="max", **each_epoch)
     loggers = {
         "csv": "lightning.pytorch.loggers.CSVLogger",
         "tensorboard": "lightning.pytorch.loggers.TensorBoardLogger",
     }
     defaults: dict[str, Any] = {
-        "callbacks": [checkpoints],
+        "callbacks": [last, best],
         "logger": [
             {"class_path": kind, "init_args": {"save_dir": str(output), "name": name}} for name, kind in loggers.items()
         ],

@@ -48,11 +48,22 @@ def test_training_writes_a_checkpoint_with_scores_and_resumes_to_the_same_weight
     assert (whole / "csv" / "version_0" / "metrics.csv").is_file() and (whole / "best.ckpt").is_file()
 
     assert fit(recipe, "--output", parted, "--trainer.max_epochs", 2) == 0  # stopped after the second of three
+    assert torch.load(parted / "last.ckpt", weights_only=False)["global_step"] == 8
     assert fit(recipe, "--output", parted) == 2, "a run that is there is not overwritten"
     assert fit(recipe, "--output", parted, "--resume") == 0
     again, _ = load_checkpoint(parted / "ecbsr_x2.safetensors")
     for (name, a), b in zip(network.named_parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b), name
+
+
+def test_the_last_checkpoint_is_the_last_even_where_the_score_falls(tmp_path: Path, recipe: Path) -> None:
+    worse = ["--model.learning_rate", 0.5, "--trainer.max_steps", 40, "--trainer.max_epochs", 4]
+    assert fit(recipe, "--output", tmp_path / "run", *worse) == 0
+    steps = {
+        name: torch.load(tmp_path / "run" / f"{name}.ckpt", weights_only=False)["global_step"]
+        for name in ("best", "last")
+    }
+    assert steps["last"] == 16 and steps["best"] < 16
 
 
 @pytest.mark.parametrize(
