@@ -23,7 +23,7 @@ from edgesr.runtime.sources.pattern import PatternSource
 from edgesr.runtime.timing import StageTimings
 
 OUTPUT = Path("demo")
-SHOWN = 6  # the frame in the picture
+SHOWN = 18  # the frame in the picture
 CROP = 96  # side of the magnified part, in pixels of the truth
 ZOOM = 4
 
@@ -32,6 +32,7 @@ def main(_arguments: object = ()) -> None:
     OUTPUT.mkdir(exist_ok=True)
     gains: list[tuple[float, float]] = []
     shown: dict[str, Pixels] = {}
+    shown_low: list[Pixels] = []
     with open_backend() as backend, PatternSource("photo") as source:
         scale = backend.spec.scale
 
@@ -42,10 +43,11 @@ def main(_arguments: object = ()) -> None:
             gains.append((quality(bicubic, truth, scale), quality(frame.pixels, truth, scale)))
             if frame.index == SHOWN:
                 shown.update({"bicubic": bicubic, "super-resolved": frame.pixels.copy(), "truth": truth})
+                shown_low.append(low)
 
         with open_sink(str(OUTPUT / "sharpened.mp4"), source.info, force=True) as sink:
             timings = run(source, backend, [sink], on_frame=judge)
-    write_image(OUTPUT / "side_by_side.png", side_by_side(shown))
+    write_image(OUTPUT / "side_by_side.png", side_by_side(shown, *busiest(shown_low[0], scale)))
     console = Console()
     console.print(quality_table(gains, backend.title))
     console.print(latency_table(timings, f"{source.info.width}x{source.info.height} → x{scale}, {backend.title}"))
@@ -72,10 +74,9 @@ def quality_table(gains: list[tuple[float, float]], title: str) -> Table:
     return table
 
 
-def side_by_side(pictures: dict[str, Pixels]) -> Pixels:
-    """Above the whole frames, each labelled; below, magnified without smoothing, the part with the most detail."""
+def side_by_side(pictures: dict[str, Pixels], top: int, left: int) -> Pixels:
+    """Above the whole frames, each labelled; below, magnified without smoothing, the part that begins at top, left."""
     cv2 = opencv()
-    top, left = busiest(pictures["truth"])
     columns = []
     for label, picture in pictures.items():
         crop = picture[top : top + CROP, left : left + CROP].repeat(ZOOM, 0).repeat(ZOOM, 1)
@@ -93,14 +94,15 @@ def padded(picture: Pixels, width: int) -> Pixels:
     return np.pad(picture, ((0, 4), (missing // 2, missing - missing // 2), (0, 0)), constant_values=24)
 
 
-def busiest(truth: Pixels) -> tuple[int, int]:
-    """Top and left of the square with the strongest gradients: chosen from the truth alone."""
-    luma = RULER.luma(truth)
+def busiest(low: Pixels, scale: int) -> tuple[int, int]:
+    """Top and left, in the high resolution, of the square whose low resolution has the strongest gradients: chosen
+    without a look at any result."""
+    luma, side = RULER.luma(low), CROP // scale
     energy = np.abs(np.diff(luma, axis=0))[:, :-1] + np.abs(np.diff(luma, axis=1))[:-1]
     total = np.pad(energy.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    sums = total[CROP:, CROP:] - total[:-CROP, CROP:] - total[CROP:, :-CROP] + total[:-CROP, :-CROP]
+    sums = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
     top, left = np.unravel_index(int(sums.argmax()), sums.shape)
-    return int(top), int(left)
+    return int(top) * scale, int(left) * scale
 
 
 if __name__ == "__main__":
