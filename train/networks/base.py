@@ -13,6 +13,9 @@ from edgesr.runtime.spec import Colour, ModelSpec
 
 __all__ = ["Network", "Paper", "folded"]
 
+BICUBIC_REACH = 2
+"""Input pixels that a luma network's chroma looks to each side."""
+
 
 @runtime_checkable
 class Foldable(Protocol):
@@ -63,7 +66,7 @@ class Network(nn.Module):
 
     def spec(self, *, trained: bool = True) -> ModelSpec:
         """Parameters, multiply-adds and receptive field of the deployed form, all counted."""
-        from edgesr.train.networks.counting import multiply_adds_per_pixel, parameters, receptive_field
+        from edgesr.train.networks.counting import multiply_adds_per_pixel, parameters
 
         deployed = folded(self)
         return ModelSpec(
@@ -72,11 +75,17 @@ class Network(nn.Module):
             colour=self.colour,
             parameters=parameters(deployed),
             multiply_adds_per_pixel=multiply_adds_per_pixel(deployed, self),
-            receptive_field=None if self.whole_frame_statistics else receptive_field(deployed, self),
+            receptive_field=None if self.whole_frame_statistics else self._reach(deployed),
             size_multiple=self.size_multiple,
             min_size=self.min_size,
             trained=trained,
         )
+
+    def _reach(self, deployed: nn.Module) -> int:
+        from edgesr.train.networks.counting import receptive_field
+
+        reach = receptive_field(deployed, self)
+        return max(reach, BICUBIC_REACH) if self.colour == "luma" else reach
 
 
 def folded(network: nn.Module) -> nn.Module:
