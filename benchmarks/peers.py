@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from edgesr.runtime.backends.onnxruntime import CALM_THREADS
 from edgesr.runtime.errors import BackendFailed, ForeignModel, InputError
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.memory import check_fits
@@ -43,6 +44,8 @@ class BareGraph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
+        for name, value in CALM_THREADS.items():  # as our own backend has it
+            options.add_session_config_entry(name, value)
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         metadata = self._session.get_modelmeta().custom_metadata_map
         if missing := {"edgesr.spec", "edgesr.memory_bytes_per_pixel"} - set(metadata):

@@ -17,6 +17,7 @@ __all__ = ["Course", "Tell", "measure_rounds", "warm_up"]
 
 LEAST_WARM_UP_FRAMES = 2
 LAST_FRAMES = 5
+SETTLE_FRAMES = 3  # after one, the shipped network still took half as long again in one turn of three
 WARM_UP_SHARE = 0.5  # of a budget, for all models together
 
 Tell = Callable[[str], None]
@@ -51,7 +52,7 @@ def warm_up(courses: Sequence[Course], settings: LatencySettings, tell: Tell) ->
         tell(f"warming up {course.label}")
         left_s = pool_s - (time.perf_counter() - begin)
         course.is_warm = _warm_up_one(course, rule, min(rule.limit_s, left_s))
-        course.settle_frames = int(course.recent_ms < settings.settle_ms)
+        course.settle_frames = SETTLE_FRAMES if course.recent_ms < settings.settle_ms else 0
         if not course.is_warm:
             frames = len(course.warm_up[NETWORK])
             notes.append(f"{course.label} was not yet stable when its warm-up ended after {frames} frames")

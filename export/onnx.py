@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import onnx
@@ -13,25 +14,34 @@ import onnxslim
 from edgesr.export.frame_io import deployed_graph
 from edgesr.export.graph import OPSET, bare_graph
 from edgesr.export.memory import peak_bytes_per_pixel
-from edgesr.export.verify import Parity, check_parity, frames_for_checks
+from edgesr.export.parity import Parity, check_sizes, frames_for_checks
+from edgesr.export.precision import Fp16Export, export_fp16
+from edgesr.export.rules import check_rules
+from edgesr.export.verify import check_parity
 from edgesr.runtime.backends import open_backend
+from edgesr.runtime.errors import InputError
 from edgesr.runtime.files import replaced
 from edgesr.runtime.spec import ModelSpec
 from edgesr.train.networks import Network
 
-__all__ = ["OnnxExport", "Target", "export_onnx"]
+__all__ = ["OnnxExport", "Precision", "Target", "export_onnx"]
 
 Target = Literal["portable", "cpu", "bare"]
+Precision = Literal["fp32", "fp16"]
 IR_VERSION = 8  # read by every ONNX Runtime since 1.11
 
 
 @dataclass(frozen=True)
 class OnnxExport:
-    """What was written, and how well it equals PyTorch (empty for a bare graph, which has no frames to compare)."""
+    """What was written, and how well its FP32 form equals PyTorch (empty for a bare graph, which has no frames to compare).
+
+    fp16: how the FP16 form was made from that, where it was asked for.
+    """
 
     path: Path
     spec: ModelSpec
     parity: list[Parity]
+    fp16: Fp16Export | None = None
 
 
 def export_onnx(
@@ -42,6 +52,7 @@ def export_onnx(
     size: tuple[int, int] | None = None,
     trained: bool = True,
     frames: Path | None = None,
+    precision: Precision = "fp32",
 ) -> OnnxExport:
     """Write `network` as ONNX of opset 17.
 
@@ -49,8 +60,16 @@ def export_onnx(
         comparisons).
     size: width and height of the input; None leaves them open.
     frames: folder of images to check with; None: made by `pattern:`.
-    Raises ParityFailed, and then nothing is written; OutputFailed.
+    precision: "fp16" only for the portable form; it is made from the FP32 form, after that has equalled PyTorch.
+    Raises ParityFailed, and then nothing is written; InputError where TensorRT would not take the portable form; OutputFailed.
     """
+    if precision == "fp16":
+        if target != "portable":
+            raise InputError(f"an FP16 graph is for engines; it has no {target} form: leave --target out")
+        with TemporaryDirectory(prefix="edgesr-") as scratch:
+            full = export_onnx(network, Path(scratch) / path.name, size=size, trained=trained, frames=frames)
+            half = export_fp16(full.path, path, frames=frames)
+        return OnnxExport(path, full.spec, full.parity, half)
     spec = network.spec(trained=trained)
     if size:
         spec.check_size(*size)
@@ -58,9 +77,11 @@ def export_onnx(
     if target != "bare":
         model = onnxslim.slim(deployed_graph(model, spec, target))
     _describe(model, spec, target, network)
+    if target == "portable":
+        check_rules(model)
     with replaced(path) as beside:
         beside.write_bytes(model.SerializeToString())
-        parity = [] if target == "bare" else _compare(network, beside, _check_sizes(spec, size), frames)
+        parity = [] if target == "bare" else _compare(network, beside, check_sizes(spec, size), frames)
     return OnnxExport(path, spec, parity)
 
 
@@ -84,17 +105,6 @@ def weights_digest(network: Network) -> str:
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _check_sizes(spec: ModelSpec, size: tuple[int, int] | None) -> Sequence[tuple[int, int]]:
-    """Two sizes, one of them odd where the network allows it; where one is fixed, that one."""
-    if size:
-        return [size]
-    step, least = spec.size_multiple, spec.min_size
-    return [
-        (max(least, 96) // step * step, max(least, 64) // step * step),
-        (max(least, 61 * step), max(least, 47 * step)),
-    ]
 
 
 def _compare(network: Network, path: Path, sizes: Sequence[tuple[int, int]], frames: Path | None) -> list[Parity]:

@@ -6,7 +6,7 @@ import pytest
 
 from edgesr.benchmarks.latency import LatencySettings, WarmUp, measure_latency
 from edgesr.benchmarks.quality import measure_quality
-from edgesr.benchmarks.rounds import _is_enough
+from edgesr.benchmarks.rounds import SETTLE_FRAMES, _is_enough
 from edgesr.benchmarks.settings import LEAST_ROUNDS
 from edgesr.runtime.backends import open_backend
 from edgesr.runtime.errors import InputError, MissingFile
@@ -27,9 +27,9 @@ def test_every_sample_of_every_stage_is_kept(make_model: MakeModel, hasty: Hasty
         )
         whole, network = model.samples_ns["whole frame"], model.samples_ns["network"]
         assert all(outer > inner > 0 for outer, inner in zip(whole, network, strict=True))
-        assert all(len(samples) == 6 for samples in model.settling_ns.values())  # one a turn: they are quick
+        assert all(len(samples) == 6 * SETTLE_FRAMES for samples in model.settling_ns.values())  # they are quick
         assert len(model.warm_up_ns["network"]) >= 2
-        assert model.settle_frames == 1 and model.is_warm
+        assert model.settle_frames == SETTLE_FRAMES and model.is_warm
     assert found.settings.models[0] == "bicubic:2"
     assert found.models[1].sha256 is not None and found.models[0].sha256 is None
 

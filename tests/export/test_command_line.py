@@ -1,5 +1,6 @@
 """edgesr-export as a user types it; most mistakes are told before torch is even imported."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ from edgesr.runtime.command import command
         (["ecbsr", "--scale", "4", "-o", "nowhere/a.onnx"], "is no folder"),
         (["ecbsr", "--scale", "4"], "required: -o/--output"),
         (["ecbsr", "--scale", "4", "-o", "a.onnx", "--colour"], "unrecognized arguments: --colour"),
+        (["ecbsr", "--scale", "4", "-o", "a.onnx", "--precision", "int4"], "invalid choice: 'int4'"),
+        (["b.onnx", "-o", "a.onnx"], "add --precision fp16, or --precision-report"),
+        (["b.onnx", "-o", "a.onnx", "--precision", "fp16", "--size", "4x4"], "--size is for a network"),
+        (["b.onnx", "-o", "a.onnx", "--precision", "fp16", "--target", "cpu"], "--target is for a network"),
+        (["b.onnx", "-o", "a.onnx", "--precision", "fp16"], "b.onnx does not exist"),
+        (["b.onnx", "--precision-report"], "b.onnx does not exist"),
+        (["b.onnx", "--precision-report", "-o", "a.onnx"], "writes no file; leave -o and --precision out"),
+        (["ecbsr", "--precision-report"], "reads an .onnx file, not ecbsr"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(
@@ -70,3 +79,45 @@ def test_random_weights_are_marked_in_the_file_and_the_report(
     assert "exists already" in capsys.readouterr().err and path.read_bytes() == first
     assert command(run, ["ecbsr", "--scale", "4", "-o", str(path), "--force", "--json"]) == 0
     assert path.read_bytes() == first, "the same seed gives the same file"
+
+
+def test_an_onnx_file_becomes_fp16_and_is_reported_without_torch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx", reason="converting needs onnx")
+    import numpy as np
+    from tests.export.made import deployed, node, saved
+
+    nodes = [node("GlobalAveragePool", "low", "mean"), node("Mul", "low hundred", "up"), node("Div", "up hundred", "a")]
+    model = deployed([*nodes, node("Max", "a mean", "high")], {"hundred": np.float32(100)})
+    source, target = saved(model, tmp_path / "a.onnx"), tmp_path / "a.fp16.onnx"
+    convert = [str(source), "-o", str(target), "--precision", "fp16"]
+    assert command(run, convert) == 0
+    told = capsys.readouterr().out
+    assert "checked at 96x64, FP16 against FP32: every byte equal" in told or "largest difference 1" in told
+    assert "3 nodes stay FP32: 1 statistic of the whole frame, 2 beyond FP16's range" in told
+    assert f"wrote {target}: made x1" in told.replace("\n", " ") and "FP16" in told
+    assert command(run, convert) == 2 and "exists already" in capsys.readouterr().err
+    assert command(run, [*convert, "--force", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert found["precision"] == "fp16" and list(found["fp32_nodes"]) == ["mean", "up", "a"]
+    assert len(found["fp16_parity"]) == 2 and found["parity"] == [] and found["awkward_widths"] == {}
+
+    itself = [str(source), "-o", str(source), "--precision", "fp16", "--force"]
+    assert command(run, itself) == 2 and "is the FP32 file itself" in capsys.readouterr().err
+    assert command(run, [str(target), "--precision-report"]) == 2 and "has fp16" in capsys.readouterr().err
+    assert command(run, [str(source), "--precision-report"]) == 0
+    shown = capsys.readouterr().out
+    assert "made x1 in FP16" in shown and "warning" not in shown
+    assert command(run, [str(source), "--precision-report", "--json"]) == 0
+    layers = {layer["name"]: layer["fp32"] for layer in json.loads(capsys.readouterr().out)["layers"]}
+    assert layers["mean"] and layers["up"] and not layers["high"]
+
+
+def test_a_network_becomes_fp16_in_one_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="exporting a network needs PyTorch")
+    path = tmp_path / "a.onnx"
+    assert command(run, ["ecbsr", "--scale", "2", "-o", str(path), "--precision", "fp16", "--size", "40x24"]) == 0
+    told = capsys.readouterr().out
+    assert "checked at 40x24 against PyTorch" in told and "checked at 40x24, FP16 against FP32" in told
+    assert "0 nodes stay FP32" in told and "warning" not in told and path.is_file()
