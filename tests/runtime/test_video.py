@@ -409,13 +409,8 @@ def test_frames_of_another_size_are_refused_by_a_video(tmp_path: Path) -> None:
 def test_hdr_is_refused_by_name_with_the_way_out(transfer: int, name: str, tmp_path: Path) -> None:
     tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": transfer}
     frame = yuv_frame(planes_by_formula(colour_bars(), 9, False, bits=10), "yuv420p10le")
-    write_video(
-        tmp_path / "a clip.mp4",
-        [frame],
-        codec="libx265",
-        tags=tags,
-        options={"x265-params": "log-level=0:pools=none:frame-threads=1"},
-    )
+    # H.264 in 10 bits: tags are tags, and this FFmpeg's HEVC in .mp4 fails now and then when it is muxed.
+    write_video(tmp_path / "a clip.mp4", [frame], tags=tags)
     with pytest.raises(UnreadableVideo, match=rf"HDR \({name}.*ffmpeg -i 'a clip.mp4' .*tonemap"):
         open_source(str(tmp_path / "a clip.mp4"))
 
