@@ -16,7 +16,7 @@ __all__ = ["CALM_THREADS", "OnnxRuntimeBackend"]
 
 CALM_THREADS = {"session.intra_op.allow_spinning": "0"}
 """Idle threads sleep. Spinning, ONNX Runtime's default, takes a core from decoder, encoder and other models: the shipped network on
-two cores took 12.3 instead of 13.6 ms alone, and 12.3 instead of 25 ms in turns with a second model (1.31, 2026-11-21)."""
+two cores took 12.5 instead of 13.6 ms alone, and 12.3 instead of 25 ms in turns with a second model (1.31, 2026-11-21)."""
 
 ARENA = 1.75
 """ONNX Runtime holds more than the live tensors: 1.34 (ECBSR), 1.49 (CARN), 1.72 times (RDSRN), measured with 1.31."""

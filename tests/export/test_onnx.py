@@ -10,8 +10,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="this half of the export starts from PyTorch")
 
 import onnx
+import onnxslim
+from tests.small import SMALL
 
+from edgesr.export.frame_io import deployed_graph
+from edgesr.export.graph import bare_graph
 from edgesr.export.onnx import export_onnx
+from edgesr.export.rules import broken_rules
 from edgesr.export.verify import check_parity, frames_for_checks, reference
 from edgesr.runtime.backends import open_backend
 from edgesr.runtime.backends.bicubic import BicubicBackend
@@ -20,11 +25,6 @@ from edgesr.runtime.spec import ModelSpec
 from edgesr.train.networks import NETWORKS, Network, seeded_network
 
 ROOT = Path(__file__).parent.parent.parent
-SMALL = {
-    "rdn": {"blocks": 2, "layers": 2, "growth": 8, "features": 8},
-    "rdsrn": {"features": 32},
-    "carn": {"features": 8},
-}
 EVERY = [(name, scale) for name, kind in NETWORKS.items() for scale in kind.scales]
 
 
@@ -34,7 +34,7 @@ def test_both_forms_equal_pytorch_and_each_other(tmp_path: Path, name: str, scal
     outputs = []
     for target in ("portable", "cpu"):
         path = tmp_path / f"{target}.onnx"
-        done = export_onnx(network, path, target=target, trained=False)  # type: ignore[arg-type]
+        done = export_onnx(network, path, target=target, trained=False)
         assert [parity.difference <= 1 and parity.psnr_db >= 60 for parity in done.parity] == [True, True]
         assert (done.parity[0].width, done.parity[0].height) != (done.parity[1].width, done.parity[1].height)
         with open_backend(path) as backend:
@@ -46,7 +46,7 @@ def test_both_forms_equal_pytorch_and_each_other(tmp_path: Path, name: str, scal
 @pytest.mark.parametrize("size", [None, (40, 24)])
 def test_file_has_opset_17_ir_8_and_tells_what_it_is(tmp_path: Path, target: str, size: tuple[int, int] | None) -> None:
     path = tmp_path / "a.onnx"
-    export_onnx(seeded_network("ecbsr", 4), path, target=target, size=size, trained=False)  # type: ignore[arg-type]
+    export_onnx(seeded_network("ecbsr", 4), path, target=target, size=size, trained=False)
     model = onnx.load(path)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)] and model.ir_version == 8
     entries = {entry.key: entry.value for entry in model.metadata_props}
@@ -58,6 +58,14 @@ def test_file_has_opset_17_ir_8_and_tells_what_it_is(tmp_path: Path, target: str
     assert dims == ([1, 1, height, width] if target == "bare" else [1, height, width, 3])
 
 
+@pytest.mark.parametrize("size", [None, (40, 24)])
+@pytest.mark.parametrize(("name", "scale"), EVERY)
+def test_every_network_keeps_the_rules_of_tensorrt(name: str, scale: int, size: tuple[int, int] | None) -> None:
+    network = seeded_network(name, scale, SMALL.get(name))
+    graph = deployed_graph(bare_graph(network, size), network.spec(trained=False), "portable")
+    assert broken_rules(onnxslim.slim(graph)) == []
+
+
 def test_the_onnx_runtime_of_a_boards_python_reads_every_network(tmp_path: Path) -> None:
     python = ROOT / ".venv310" / "bin" / "python"
     if not python.is_file():
@@ -65,7 +73,7 @@ def test_the_onnx_runtime_of_a_boards_python_reads_every_network(tmp_path: Path)
     for name in NETWORKS:
         for target in ("portable", "cpu", "bare"):
             network = seeded_network(name, 4, SMALL.get(name))
-            export_onnx(network, tmp_path / f"{name}.{target}.onnx", target=target, trained=False)  # type: ignore[arg-type]
+            export_onnx(network, tmp_path / f"{name}.{target}.onnx", target=target, trained=False)
     code = (
         "import sys, numpy, onnxruntime\n"
         "print(sys.version_info[:2], onnxruntime.__version__)\n"
@@ -129,7 +137,7 @@ def test_reference_rounds_and_saturates() -> None:
             return x * 4 - 1
 
     frame = np.array([[[0, 100, 128]]], np.uint8)
-    assert reference(Bright(), frame).tolist() == [[[0, 145, 255]]]  # type: ignore[arg-type]
+    assert reference(Bright(), frame).tolist() == [[[0, 145, 255]]]
 
 
 def test_checks_can_use_the_users_own_images(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_network_without_shuffle_gets_its_ends_too() -> None:
     )
     frame = RNG.integers(0, 256, (1, 5, 7, 3), dtype=np.uint8)
     for form in ("portable", "cpu"):
-        out = run(deployed_graph(made([resize], {"s": scales}, 3), spec(2, "rgb"), form), frame=frame)  # type: ignore[arg-type]
+        out = run(deployed_graph(made([resize], {"s": scales}, 3), spec(2, "rgb"), form), frame=frame)
         assert np.array_equal(out, frame.repeat(2, 1).repeat(2, 2))
     luma = run(deployed_graph(made([resize], {"s": scales}, 1), spec(2, "luma"), "portable"), frame=frame[:, :1, :1])
     assert np.abs(luma.astype(int) - frame[:, :1, :1]).max() <= 1  # one pixel: luma and chroma are both constant

@@ -94,7 +94,7 @@ def test_first_reads_no_further_than_the_value() -> None:
         yield Fact("1", "/a")
         raise AssertionError("read on")
 
-    assert first(facts()) == Fact("1", "/a")  # type: ignore[arg-type]
+    assert first(facts()) == Fact("1", "/a")
 
 
 @pytest.mark.parametrize(

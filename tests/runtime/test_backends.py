@@ -42,7 +42,7 @@ def test_frames_it_cannot_take_are_refused(name: str) -> None:
     with OPEN[name]() as backend:
         for frame in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)):
             with pytest.raises(InputError, match=r"expected uint8 \(height, width, 3\)"):
-                backend.infer(frame)  # type: ignore[arg-type]
+                backend.infer(frame)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -86,7 +86,7 @@ def test_what_cannot_be_opened_is_refused_in_one_line(uri: str, error: type[Exce
 @pytest.mark.parametrize("part", [{"start_s": -1.0}, {"start_s": 2.0, "end_s": 2.0}, {"frames": 0}])
 def test_an_empty_part_is_refused(part: dict[str, float]) -> None:
     with pytest.raises(InputError, match="expected"):
-        open_source("pattern:natural?size=16x12", **part)  # type: ignore[arg-type]
+        open_source("pattern:natural?size=16x12", **part)
 
 
 @pytest.mark.parametrize("kind", ["image", "folder"])
@@ -171,7 +171,7 @@ def test_a_pattern_has_time_and_can_start_later() -> None:
     with open_source("pattern:natural?size=24x16&frames=10&fps=5", start_s=0.5, end_s=1.2) as part:
         frames = [(frame.index, frame.time_s) for frame in part]
         assert frames == [(0, 0.6), (1, 0.8), (2, 1.0)]
-        np.testing.assert_array_equal(part.truth(0), whole.truth(3))  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(part.truth(0), whole.truth(3))
     with pytest.raises(InputError, match="the pattern is 2 s long"):
         open_source("pattern:natural?size=24x16&frames=10&fps=5", start_s=2.0)
 

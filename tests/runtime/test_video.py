@@ -342,7 +342,7 @@ def test_a_rotated_video_stands_upright_and_that_is_said(turn: str, tmp_path: Pa
     with open_source(str(file)) as source:
         stored = next(iter(source)).pixels.copy()
     *matrix, turns = MATRICES[turn]
-    with_display_matrix(file, tuple(matrix))  # type: ignore[arg-type]
+    with_display_matrix(file, tuple(matrix))
     with open_source(str(file)) as source:
         upright = next(iter(source)).pixels
         assert (source.info.height, source.info.width) == upright.shape[:2]

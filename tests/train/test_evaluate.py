@@ -46,7 +46,7 @@ def test_a_network_is_scored_before_rounding(folder: Path) -> None:
 
     from edgesr.runtime.images import read_image
 
-    (score,) = evaluate(Nearest(), folder, PROTOCOLS["matlab"])  # type: ignore[arg-type]
+    (score,) = evaluate(Nearest(), folder, PROTOCOLS["matlab"])
     high = read_image(folder / "coffee.png")[0]
     low = np.asarray(downscale(high, 2)).repeat(2, 0).repeat(2, 1)
     expected = psnr(RULER.luma((low * 1.001).clip(0, 255)), RULER.luma(high), border=2)

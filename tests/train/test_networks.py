@@ -1,6 +1,7 @@
 """One contract for every network in the table, and what is particular to each."""
 
 import pytest
+from tests.small import SMALL
 
 torch = pytest.importorskip("torch", reason="networks are defined in PyTorch")
 
@@ -8,12 +9,6 @@ from edgesr.runtime.errors import CheckpointMismatch, InputError
 from edgesr.train.networks import NETWORKS, build_network, folded, seeded_network
 from edgesr.train.networks.ecbsr import EdgeOrientedConv
 
-# Small forms, so that the contract is cheap to check; the full ones are counted below.
-SMALL = {
-    "rdn": {"blocks": 2, "layers": 2, "growth": 8, "features": 8},
-    "rdsrn": {"features": 32},
-    "carn": {"features": 8},
-}
 EVERY = [(name, scale) for name, kind in NETWORKS.items() for scale in kind.scales]
 
 
