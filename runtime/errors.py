@@ -10,11 +10,18 @@
     │   ├── UnsafeCheckpoint      a pickle that holds more than plain tensors
     │   ├── FrameTooLarge         would not fit into memory; refused before it is tried
     │   ├── OutputExists          the output is there already and --force was not given
-    │   └── MissingDependency     an optional package is not installed
+    │   ├── MissingDependency     an optional package is not installed
+    │   ├── NoDevice              no NVIDIA driver, or no GPU that it can use
+    │   ├── EngineRefused         plan, card and this machine do not belong together
+    │   ├── UntrustedEngine       the card is unsigned, or signed by another key
+    │   ├── BuildTooLarge         an engine's build would not fit into memory; refused before it is tried
+    │   └── QualityLost           INT8 costs more than its budget; nothing is written
     └── RunError              something gave way underway                                 exit code 1
         ├── OutputFailed          disk full, not writable, encoder failed
         ├── SourceFailed          the stream broke off
         ├── BackendFailed         inference failed
+        ├── BuildFailed           TensorRT built no engine
+        ├── PrecisionNotMet       an engine computes too little in the precision that was asked for
         └── ParityFailed          a converted model does not equal what it was made from
 
 A message says what was given, what was expected and what to do, in one line.
@@ -67,6 +74,26 @@ class MissingDependency(InputError):
     pass
 
 
+class NoDevice(InputError):
+    pass
+
+
+class EngineRefused(InputError):
+    pass
+
+
+class UntrustedEngine(InputError):
+    pass
+
+
+class BuildTooLarge(InputError):
+    pass
+
+
+class QualityLost(InputError):
+    pass
+
+
 class RunError(EdgeSRError):
     exit_code = 1
 
@@ -80,6 +107,14 @@ class SourceFailed(RunError):
 
 
 class BackendFailed(RunError):
+    pass
+
+
+class BuildFailed(RunError):
+    pass
+
+
+class PrecisionNotMet(RunError):
     pass
 
 
