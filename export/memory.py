@@ -6,7 +6,7 @@ import onnx
 
 from edgesr.export.onnx_graph import copied
 
-__all__ = ["peak_bytes_per_pixel"]
+__all__ = ["peak_bytes_per_pixel", "with_shapes"]
 
 
 def peak_bytes_per_pixel(model: onnx.ModelProto, width: int = 64, height: int = 48) -> float:
@@ -14,7 +14,7 @@ def peak_bytes_per_pixel(model: onnx.ModelProto, width: int = 64, height: int = 
 
     A graph with open sizes is measured at width x height.
     """
-    graph = _with_shapes(model, width, height)
+    graph = with_shapes(model, width, height)
     sizes = {value.name: _bytes(value) for value in [*graph.input, *graph.value_info, *graph.output]}
     constants = {constant.name for constant in graph.initializer}
     uses = Counter(name for node in graph.node for name in node.input if name not in constants)
@@ -31,7 +31,8 @@ def peak_bytes_per_pixel(model: onnx.ModelProto, width: int = 64, height: int = 
     return float(peak) / int(shape[1] * shape[2] if shape[-1] == 3 else shape[2] * shape[3])
 
 
-def _with_shapes(model: onnx.ModelProto, width: int, height: int) -> onnx.GraphProto:
+def with_shapes(model: onnx.ModelProto, width: int = 64, height: int = 48) -> onnx.GraphProto:
+    """The graph with the shape of every tensor; open sizes become width x height."""
     sized = copied(model)
     for dim in sized.graph.input[0].type.tensor_type.shape.dim:
         if dim.dim_param:

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from edgesr.runtime.errors import ForeignModel, MissingFile
 from edgesr.runtime.spec import ModelSpec
 
-__all__ = ["fixed_size", "metadata", "portable_model"]
+__all__ = ["deployed_model", "fixed_size", "metadata", "portable_model"]
 
 
 def metadata(model: onnx.ModelProto) -> dict[str, str]:
@@ -27,6 +27,14 @@ def portable_model(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
     Raises MissingFile, and ForeignModel for anything else than what edgesr-export writes with --target portable and
     --precision fp32.
     """
+    model, spec = deployed_model(path)
+    if (precision := metadata(model).get("edgesr.precision", "fp32")) != "fp32":
+        raise ForeignModel(f"{path} has {precision} in its graph already; start from the FP32 file it was made from")
+    return model, spec
+
+
+def deployed_model(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
+    """The same in any precision. Raises MissingFile, ForeignModel."""
     if not path.is_file():
         raise MissingFile(f"{path} does not exist; expected an .onnx file written by edgesr-export")
     try:
@@ -38,6 +46,4 @@ def portable_model(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
         raise ForeignModel(f"{path} was not written by edgesr-export; export the network from its checkpoint")
     if (form := entries["edgesr.form"]) != "portable":
         raise ForeignModel(f"{path} has the {form} form; expected the portable one: export it with --target portable")
-    if (precision := entries.get("edgesr.precision", "fp32")) != "fp32":
-        raise ForeignModel(f"{path} has {precision} in its graph already; start from the FP32 file it was made from")
     return model, ModelSpec.from_json(entries["edgesr.spec"])

@@ -29,6 +29,7 @@ examples:
   edgesr-run photo.jpg photo_x4.png
   edgesr-run clip.mp4 clip_x4.mp4 --model rdsrn_x4.onnx --start 0:10 --end 0:20
   edgesr-run clip.mp4 window: --compare
+  edgesr-run clip.mp4 clip_x4.mp4 --model rdsrn_x4.engine --trust release.pub
   edgesr-run pattern: null: --frames 100 --report latency.json
 """
 
@@ -40,8 +41,9 @@ def parser() -> Parser:
     make.add_argument(
         "--model",
         default=str(DEFAULT_MODEL),
-        help="an .onnx file of edgesr-export, or bicubic (default: the shipped ECBSR x4)",
+        help="an .onnx file or an .engine of edgesr-export, or bicubic (default: the shipped ECBSR x4)",
     )
+    make.add_argument("--trust", type=Path, metavar="PUBLIC_KEY", help="run an engine only if this key signed its card")
     make.add_argument("--threads", type=int, help="of the network on the CPU (default: all cores)")
     make.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
     make.add_argument(
@@ -77,7 +79,7 @@ def main_run(arguments: Sequence[str]) -> None:
         source = stack.enter_context(
             open_source(options.source, start_s=options.start, end_s=options.end, frames=options.frames)
         )
-        backend = stack.enter_context(open_backend(options.model, threads=options.threads))
+        backend = stack.enter_context(open_backend(options.model, threads=options.threads, trust=options.trust))
         if source.info.width and source.info.height:
             backend.spec.check_size(source.info.width, source.info.height)
         sinks = [stack.enter_context(open_sink(uri, source.info, force=options.force)) for uri in options.sink]

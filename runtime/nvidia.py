@@ -6,10 +6,11 @@ TensorRT 8.6 ends the process when an object of its is made on a machine without
 import ctypes
 import sys
 from collections import deque
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from edgesr.runtime.errors import MissingDependency, NoDevice
+from edgesr.runtime.errors import EdgeSRError, MissingDependency, NoDevice
 
 __all__ = ["LastLines", "check_driver", "driver_version", "import_tensorrt", "load_tensorrt"]
 
@@ -50,12 +51,18 @@ def import_tensorrt() -> ModuleType:
     """
     try:
         import tensorrt
-    except ImportError as error:
-        raise MissingDependency(
-            f"TensorRT's Python module is missing ({error}): on a Jetson it comes with JetPack (python3-libnvinfer; a virtual "
-            "environment needs --system-site-packages), on a PC: pip install 'edgesr[tensorrt]'"
-        ) from error
+    except (ImportError, OSError) as error:  # OSError: of a wheel whose libraries are damaged
+        raise _no_tensorrt(" ".join(str(error).split())) from error
+    if not hasattr(tensorrt, "__version__"):
+        raise _no_tensorrt(f"a folder named tensorrt stands before it: {next(iter(tensorrt.__path__))}")
     return tensorrt  # type: ignore[no-any-return]  # a module without types
+
+
+def _no_tensorrt(why: str) -> MissingDependency:
+    return MissingDependency(
+        f"TensorRT's Python module is missing ({why}): on a Jetson it comes with JetPack (python3-libnvinfer; a virtual "
+        "environment needs --system-site-packages), on a PC: pip install 'edgesr[tensorrt]'"
+    )
 
 
 def load_tensorrt() -> ModuleType:
@@ -76,9 +83,6 @@ class LastLines:
         warning = trt.ILogger.WARNING
 
         class Logger(trt.ILogger):  # type: ignore[misc, name-defined]  # made by the module at hand
-            def __init__(self) -> None:
-                trt.ILogger.__init__(self)
-
             def log(self, severity: Any, message: str) -> None:
                 if severity in errors or severity == warning:
                     lines.append((severity in errors, message.strip()))
@@ -92,6 +96,16 @@ class LastLines:
         """The last errors, or where there is none the last warnings, in one line."""
         chosen = [text for is_error, text in self._lines if is_error] or [text for _, text in self._lines]
         return " | ".join(chosen[-3:]) or "TensorRT gave no reason"
+
+    def made(self, what: str, factory: Callable[[], Any], failure: type[EdgeSRError]) -> Any:
+        """What a factory of TensorRT makes; `failure` where it makes nothing, which the binding shows as None or TypeError."""
+        try:
+            thing = factory()
+        except (TypeError, RuntimeError) as error:
+            raise failure(f"TensorRT made no {what} ({' '.join(str(error).split())}): {self.said()}") from error
+        if thing is None:
+            raise failure(f"TensorRT made no {what}: {self.said()}")
+        return thing
 
     def clear(self) -> None:
         self._lines.clear()

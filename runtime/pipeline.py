@@ -26,7 +26,7 @@ def run(
 ) -> StageTimings:
     """Every frame of the source, in order, until it ends or a sink has had enough.
 
-    Stages: `read`; `infer` and in it `network` (see `Backend.network_ns`); `arrange` where one is given; `write`; and
+    Stages: `read`; `infer` and in it `network` and what `Backend.copies_ns` tells; `arrange` where one is given; `write`; and
     `whole frame`, from before the read until after the last write. `on_frame` is called after each frame,
     outside all clocks. Whatever fails in a stage ends the loop and reaches the caller.
     """
@@ -49,6 +49,8 @@ def run(
 
         timings.add("read", was_read - begin)
         timings.add("network", backend.network_ns)
+        for copy, duration_ns in backend.copies_ns.items():
+            timings.add(copy, duration_ns)
         timings.add("infer", inferred - was_read)
         if arrange is not None:
             timings.add("arrange", arranged - inferred)

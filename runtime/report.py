@@ -17,6 +17,8 @@ SCHEMA = 1
 EXPLAINED = {
     "read": "decode, or make, a frame",
     "network": "the model alone, part of infer",
+    "upload": "copy of the frame to the GPU's memory",
+    "download": "copy of the result from it",
     "infer": "frame in, frame out",
     "arrange": "compare, fit",
     "write": "encode, or show, a frame",

@@ -24,16 +24,17 @@ class BuildSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildJob:
-    """profiles: at least one. fp32_layers: nodes of the graph that are pinned to FP32 where flags choose the precision.
-    timing_cache: path of the cache's file; empty: none is kept. available_bytes: what the build may take of the memory shared
-    with the GPU; None: whatever is there.
+    """profiles: at least one. nodes, fp32_layers: see `edgesr.export.builder.graph`; the latter are pinned where flags choose.
+    timing_cache: path of its file, `off`, or empty for the user's cache folder. peak_bytes: of the live tensors, at the largest size.
     """
 
     plan: BuildPlan
     profiles: tuple[Profile, ...]
-    settings: BuildSettings = BuildSettings()
+    settings: BuildSettings = field(default_factory=BuildSettings)
+    nodes: tuple[str, ...] = ()
     fp32_layers: tuple[str, ...] = ()
     timing_cache: str = ""
+    peak_bytes: float = 0.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -47,8 +48,10 @@ class BuildJob:
             plan=BuildPlan(**plan),
             profiles=tuple(Profile(*three) for three in sizes),
             settings=BuildSettings(**values["settings"]),
+            nodes=tuple(values["nodes"]),
             fp32_layers=tuple(values["fp32_layers"]),
             timing_cache=values["timing_cache"],
+            peak_bytes=values["peak_bytes"],
         )
 
 
@@ -58,7 +61,7 @@ class Built:
 
     layers: the engine inspector's JSON, as TensorRT gave it. memory_bytes: of the GPU, for activations.
     pinned: nodes that were held in FP32 one by one. cache: `hit` where the timing cache was read, `new` where one was begun,
-    `off`, or why it could not be used. notes: what TensorRT warned of.
+    `off`, or why it could not be used. workspace_bytes: what the limit came to. notes: what TensorRT warned of.
     """
 
     tensorrt: str
@@ -71,6 +74,7 @@ class Built:
     seconds: float
     pinned: tuple[str, ...] = ()
     cache: str = "off"
+    workspace_bytes: int = 0
     notes: tuple[str, ...] = field(default_factory=tuple)
 
     def to_json(self) -> str:

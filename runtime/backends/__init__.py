@@ -26,27 +26,39 @@ class Entry:
 
 BACKENDS = {
     "onnxruntime": Entry("edgesr.runtime.backends.onnxruntime", "OnnxRuntimeBackend", suffix=".onnx", extra=""),
+    "tensorrt": Entry("edgesr.runtime.backends.tensorrt", "TensorRTBackend", suffix=".engine", extra="engine"),
     "bicubic": Entry("edgesr.runtime.backends.bicubic", "BicubicBackend", suffix="", extra=""),
 }
 
 
-def open_backend(model: str | Path = DEFAULT_MODEL, *, threads: int | None = None) -> Backend:
-    """The backend for a model: an .onnx file, or `bicubic` (`bicubic:2` for x2).
+def open_backend(
+    model: str | Path = DEFAULT_MODEL, *, threads: int | None = None, trust: Path | None = None
+) -> Backend:
+    """The backend for a model: an .onnx file, an .engine, or `bicubic` (`bicubic:2` for x2).
 
-    threads: for backends on the CPU; None: all cores.
-    Raises MissingFile, ForeignModel, MissingDependency, InputError.
+    threads: for backends on the CPU; None: all cores. trust: public key that must have signed an engine; None: none need have.
+    Raises MissingFile, ForeignModel, MissingDependency, InputError; for engines also NoDevice, EngineRefused, UntrustedEngine.
     """
     kind, _, scale = str(model).partition(":")
     if kind == "bicubic":
         if scale not in ("", "2", "3", "4", "8"):
             raise InputError(f"{model}: expected bicubic, bicubic:2, bicubic:3, bicubic:4 or bicubic:8")
+        _only_engines_are_signed(model, trust)
         return _load("bicubic", int(scale or 4))
     suffix = Path(model).suffix.lower()
     for name, entry in BACKENDS.items():
         if entry.suffix and entry.suffix == suffix:
+            if name == "tensorrt":
+                return _load(name, Path(model), trust=trust)
+            _only_engines_are_signed(model, trust)
             return _load(name, Path(model), threads=threads)
     known = ", ".join(entry.suffix for entry in BACKENDS.values() if entry.suffix)
     raise InputError(f"{model} is no model that can be run; expected a file ending in {known}, or bicubic")
+
+
+def _only_engines_are_signed(model: str | Path, trust: Path | None) -> None:
+    if trust is not None:
+        raise InputError(f"{model} carries no signature, only engines do: leave {trust} out, or run a signed .engine")
 
 
 def _load(name: str, *arguments: Any, **options: Any) -> Backend:

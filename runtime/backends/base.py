@@ -1,7 +1,8 @@
 """The contract of a backend: something that super-resolves a frame."""
 
 from abc import ABC, abstractmethod
-from types import TracebackType
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
 
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.frame import Pixels
@@ -15,13 +16,15 @@ class Backend(ABC):
 
     title: for tables: model and what runs it.
     network_ns: how long the network alone took in the last `infer`; on a GPU between events around it, without
-        upload and download.
+        the copies.
+    copies_ns: how long `upload` and `download` took then, where there is a GPU with memory of its own; else empty.
     settings: what it was opened with and on what it runs, for reports.
     """
 
     spec: ModelSpec
     title: str
     network_ns: int
+    copies_ns: Mapping[str, int] = MappingProxyType({})
     settings: dict[str, str | int]
 
     @abstractmethod
