@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from edgesr.export.onnx_graph import Graph
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.quality import RULER
-from edgesr.runtime.resize import contributions
+from edgesr.runtime.resize import bicubic_taps
 from edgesr.runtime.spec import ModelSpec
 
 __all__ = ["Form", "deployed_graph"]
@@ -102,20 +102,6 @@ def _with_chroma(graph: Graph, spec: ModelSpec, luma: str, pixels: str) -> str:
     apart = graph.add("Reshape", chroma, _shape(graph, [1, scale**2, 3], pixels))
     both = graph.add("Add", apart, graph.add("Unsqueeze", luma, graph.constant([2], np.int64)))
     return str(graph.add("Reshape", both, _shape(graph, [1, 3 * scale**2], pixels)))
-
-
-def bicubic_taps(scale: int) -> tuple[Floats, int]:
-    """Keys' bicubic (a = -0.5) for up-sampling by scale: (scale, taps) weights around each pixel, and their radius."""
-    middle = 8
-    rows, weights = contributions(2 * middle + 1, (2 * middle + 1) * scale, float(scale))
-    here = slice(middle * scale, (middle + 1) * scale)
-    offsets = rows[:, here] - middle
-    radius = int(np.abs(offsets[weights[:, here] != 0]).max())
-    taps = np.zeros((scale, 2 * radius + 1), np.float32)
-    for offset, weight in zip(offsets, weights[:, here], strict=True):
-        inside = np.abs(offset) <= radius
-        np.add.at(taps, (np.arange(scale)[inside], offset[inside] + radius), weight[inside])
-    return taps, radius
 
 
 def _shape(graph: Graph, leading: list[int], pixels: str) -> str:

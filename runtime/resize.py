@@ -12,17 +12,25 @@ from numpy.typing import NDArray
 
 from edgesr.runtime.frame import Pixels
 
-__all__ = ["bicubic_kernel", "downscale", "imresize", "upscale"]
+__all__ = ["bicubic_kernel", "bicubic_taps", "downscale", "imresize", "upscale"]
 
 KERNEL_RADIUS = 2.0
 
 
-def bicubic_kernel(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' cubic with a = -0.5; zero from distance 2 on."""
+def bicubic_kernel(x: NDArray[np.float64], a: float = -0.5) -> NDArray[np.float64]:
+    """Keys' cubic; zero from distance 2 on."""
     x = np.abs(x)
-    near = (1.5 * x - 2.5) * x**2 + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    near = ((a + 2) * x - (a + 3)) * x**2 + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
     return np.where(x <= 1, near, np.where(x < KERNEL_RADIUS, far, 0.0))
+
+
+def bicubic_taps(scale: int, a: float = -0.5) -> tuple[NDArray[np.float32], int]:
+    """Up-sampling by a whole factor as a convolution: (scale, taps) weights around each pixel, and their radius."""
+    radius = int(KERNEL_RADIUS)
+    centre = (np.arange(scale) + 0.5) / scale - 0.5
+    taps = bicubic_kernel(centre[:, None] - np.arange(-radius, radius + 1), a)
+    return taps.astype(np.float32), radius
 
 
 @lru_cache(maxsize=64)

@@ -22,6 +22,7 @@ class ModelSpec:
     receptive_field: how far, in input pixels, an output pixel looks in each direction; None where
         the network uses statistics of the whole frame, so that no overlap makes tiles exact.
     trained: False for seeded random weights: good for timing, never for looking at.
+    scales: that the weights serve; more than one for a network that is one model for several. `scale` is among them.
     """
 
     name: str
@@ -33,8 +34,12 @@ class ModelSpec:
     size_multiple: int = 1
     min_size: int = 1
     trained: bool = True
+    scales: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(self.scales) or (self.scale,))  # JSON has lists
+        if self.scale not in self.scales:
+            raise InputError(f"scale is {self.scale}; the weights serve {', '.join(f'x{s}' for s in self.scales)}")
         if self.scale < 1:
             raise InputError(f"scale is {self.scale}; expected 1 or more")
         if self.colour not in get_args(Colour):

@@ -46,11 +46,18 @@ def read_metadata(path: Path) -> dict[str, str]:
     return _read(path)[0]
 
 
-def load_checkpoint(path: Path) -> tuple[Network, dict[str, Any]]:
-    """The network with its weights, in evaluation mode, and its scores."""
+def load_checkpoint(path: Path, scale: int | None = None) -> tuple[Network, dict[str, Any]]:
+    """The network with its weights, in evaluation mode, and its scores.
+
+    scale: one of those that the weights serve; None: the one it was saved at. Raises InputError for another.
+    """
     metadata, state = _read(path)
     spec = ModelSpec.from_json(metadata["spec"])
-    network = build_network(spec.name, spec.scale, json.loads(metadata["options"]))
+    if scale is not None and scale not in spec.scales:
+        known = ", ".join(f"x{other}" for other in spec.scales)
+        raise InputError(f"{path} has no x{scale}: its weights serve {known}")
+    network = build_network(spec.name, scale or spec.scale, json.loads(metadata["options"]))
+    network.serves = spec.scales
     load_weights(network, state, str(path))
     return network.eval(), json.loads(metadata["scores"])
 

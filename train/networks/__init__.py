@@ -1,18 +1,29 @@
 """The table of networks. Adding one: its file, one line here, one recipe."""
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
 import torch
 
 from edgesr.runtime.errors import InputError
-from edgesr.train.networks.base import Network, Paper, folded
+from edgesr.train.networks.base import Claim, Network, Paper, folded
 from edgesr.train.networks.carn import CARN
 from edgesr.train.networks.ecbsr import ECBSR
 from edgesr.train.networks.rdn import RDN
 from edgesr.train.networks.rdsrn import RDSRN
 
-__all__ = ["NETWORKS", "Network", "Paper", "build_network", "folded", "network_class", "seeded_network"]
+__all__ = [
+    "NETWORKS",
+    "Claim",
+    "Network",
+    "Paper",
+    "build_network",
+    "folded",
+    "network_class",
+    "seeded_network",
+]
 
 NETWORKS: dict[str, type[Network]] = {
     "rdsrn": RDSRN,
@@ -23,23 +34,33 @@ NETWORKS: dict[str, type[Network]] = {
 
 
 def network_class(name: str) -> type[Network]:
-    """Raises InputError for a name that is not in the table."""
-    if name not in NETWORKS:
-        raise InputError(f"there is no network {name!r}; known are {', '.join(NETWORKS)}")
-    return NETWORKS[name]
+    """The class of `carn`, or of `fsrcnn:s`, a variant. Raises InputError for a name that is not in the table."""
+    plain, colon, variant = name.partition(":")
+    if plain not in NETWORKS:
+        near = get_close_matches(plain, NETWORKS, n=3, cutoff=0.5)
+        meant = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(NETWORKS)}"
+        raise InputError(f"there is no network {plain!r}; {meant}")
+    kind = NETWORKS[plain]
+    if colon and variant not in kind.variants:
+        known = ", ".join(f"{plain}:{other}" for other in kind.variants)
+        raise InputError(f"{plain} has no variant {variant!r}; {f'known are {known}' if known else 'it has none'}")
+    return kind
 
 
-def build_network(name: str, scale: int, options: dict[str, Any] | None = None) -> Network:
-    """A fresh network, randomly initialised; raises InputError for a name, scale or option it does not know."""
+def build_network(name: str, scale: int, options: Mapping[str, Any] | None = None) -> Network:
+    """A fresh network, randomly initialised; raises InputError for a name, scale or option it does not know.
+
+    name: such as `carn`, or `fsrcnn:s` for a variant, whose options `options` may override.
+    """
     make = network_class(name)
-    if unknown := sorted(set(options or {}) - set(signature(make).parameters)):
-        raise InputError(
-            f"{name} has no option {', '.join(unknown)}; it has {', '.join(list(signature(make).parameters)[1:])}"
-        )
-    return make(scale, **(options or {}))
+    chosen = {**make.variants.get(name.partition(":")[2], {}), **(options or {})}
+    known = list(signature(make).parameters)
+    if unknown := sorted(set(chosen) - set(known)):
+        raise InputError(f"{make.name} has no option {', '.join(unknown)}; it has {', '.join(known[1:])}")
+    return make(scale, **chosen)
 
 
-def seeded_network(name: str, scale: int, options: dict[str, Any] | None = None, seed: int = 0) -> Network:
+def seeded_network(name: str, scale: int, options: Mapping[str, Any] | None = None, seed: int = 0) -> Network:
     """The same random weights for the same arguments, whatever was drawn before; in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

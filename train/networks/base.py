@@ -1,5 +1,6 @@
 """What every network is: a module with a paper, a colour, its scales, and a spec counted by code."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -11,7 +12,7 @@ from torch.nn.utils import parametrize
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.spec import Colour, ModelSpec
 
-__all__ = ["Network", "Paper", "folded"]
+__all__ = ["Claim", "Network", "Paper", "folded"]
 
 BICUBIC_REACH = 2
 """Input pixels that a luma network's chroma looks to each side."""
@@ -33,12 +34,32 @@ class Paper:
     link: str
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a source says that a network costs, for an output of 1280x720.
+
+    parameters, multiply_adds: in full; None where it does not say. variant: one of `Network.variants`; empty: the default.
+    why: the reason, where our count differs by more than 2 %.
+    """
+
+    scale: int
+    parameters: float | None
+    multiply_adds: float | None
+    source: str = "the paper"
+    variant: str = ""
+    why: str = ""
+
+
 class Network(nn.Module):
     """A super-resolution network: float (N, C, H, W) in 0–1 -> float (N, C, H*scale, W*scale), nominally 0–1.
 
     C is 3 (RGB) for colour = "rgb" and 1 (Y of BT.601, 16/255–235/255) for "luma".
     A subclass takes `scale` and keyword-only options, hands all of them to `super().__init__`, and is otherwise
     an ordinary module. Parts that train in another form than they deploy offer `fold()` (see `folded`).
+
+    multi_scale: one set of weights serves every scale; `serves` says for which of them it was trained.
+    variants: the paper's other sizes, name -> options; `fsrcnn:s` is FSRCNN with the options of variant `s`.
+    claims: what paper and sources say that it costs.
     """
 
     name: ClassVar[str]
@@ -48,6 +69,9 @@ class Network(nn.Module):
     size_multiple: ClassVar[int] = 1
     min_size: ClassVar[int] = 1
     whole_frame_statistics: ClassVar[bool] = False
+    multi_scale: ClassVar[bool] = False
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    claims: ClassVar[tuple[Claim, ...]] = ()
 
     def __init__(self, scale: int, **options: Any) -> None:
         super().__init__()
@@ -56,6 +80,7 @@ class Network(nn.Module):
             raise InputError(f"{self.name} has no x{scale}; its scales are {known}")
         self.scale = scale
         self.options = options
+        self.serves: tuple[int, ...] = (scale,)
 
     def published_keys(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The authors' state dict under our names; the importer calls it. Here: nothing to rename.
@@ -79,6 +104,7 @@ class Network(nn.Module):
             size_multiple=self.size_multiple,
             min_size=self.min_size,
             trained=trained,
+            scales=self.serves,
         )
 
     def _reach(self, deployed: nn.Module) -> int:
