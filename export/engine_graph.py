@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import onnx
-from edgesr.export.proof import Convolution
 from onnx import helper
 
 from edgesr.export.builder.graph import EngineGraph
@@ -16,11 +15,12 @@ from edgesr.export.convolutions import convolutions
 from edgesr.export.islands import fp32_islands, made_from_statistics, statistics
 from edgesr.export.onnx_file import deployed_model, fixed_size, metadata
 from edgesr.export.precision import fp16_from_fp32
+from edgesr.export.proof import Convolution
 from edgesr.export.ranges import frames_for_ranges, measured_ranges
 from edgesr.export.rules import check_rules
 from edgesr.export.tensors import Tensors, prepared
 from edgesr.runtime.card import Profile
-from edgesr.runtime.errors import InputError
+from edgesr.runtime.errors import ForeignModel, InputError
 from edgesr.runtime.spec import ModelSpec
 
 __all__ = ["engine_graph", "with_size"]
@@ -73,8 +73,10 @@ def engine_graph(
 
 def _kind(model: onnx.ModelProto) -> GraphKind:
     entries = metadata(model)
+    kinds: dict[str, GraphKind] = {"int8": "int8", "int8-typed": "int8-typed"}
     if graph := entries.get("edgesr.graph"):
-        kinds: dict[str, GraphKind] = {"int8": "int8", "int8-typed": "int8-typed"}
+        if graph not in kinds:
+            raise ForeignModel(f"the graph is of kind {graph!r}; expected {' or '.join(kinds)}: update edgesr")
         return kinds[graph]
     return "fp16" if entries.get("edgesr.precision") == "fp16" else "fp32"
 

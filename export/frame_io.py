@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgesr.export.onnx_graph import Graph
@@ -23,7 +22,6 @@ from edgesr.runtime.spec import ModelSpec
 __all__ = ["Form", "deployed_graph"]
 
 Form = Literal["portable", "cpu"]
-Floats = NDArray[np.float32]
 
 RGB_FROM_BGR = np.eye(3)[::-1]
 Y_FROM_BGR = np.array([[RULER.blue, RULER.green, RULER.red]])

@@ -11,6 +11,7 @@ from typing import Literal
 import onnx
 import onnxslim
 
+from edgesr.export.cubic import cubic_as_convolution
 from edgesr.export.frame_io import deployed_graph
 from edgesr.export.graph import OPSET, bare_graph
 from edgesr.export.memory import peak_bytes_per_pixel
@@ -53,6 +54,7 @@ def export_onnx(
     trained: bool = True,
     frames: Path | None = None,
     precision: Precision = "fp32",
+    cubic_as_conv: bool = False,
 ) -> OnnxExport:
     """Write `network` as ONNX of opset 17.
 
@@ -61,13 +63,21 @@ def export_onnx(
     size: width and height of the input; None leaves them open.
     frames: folder of images to check with; None: made by `pattern:`.
     precision: "fp16" only for the portable form; it is made from the FP32 form, after that has equalled PyTorch.
+    cubic_as_conv: see `edgesr.export.cubic`; not for bare graphs.
     Raises ParityFailed, and then nothing is written; InputError where TensorRT would not take the portable form; OutputFailed.
     """
     if precision == "fp16":
         if target != "portable":
             raise InputError(f"an FP16 graph is for engines; it has no {target} form: leave --target out")
         with TemporaryDirectory(prefix="edgesr-") as scratch:
-            full = export_onnx(network, Path(scratch) / path.name, size=size, trained=trained, frames=frames)
+            full = export_onnx(
+                network,
+                Path(scratch) / path.name,
+                size=size,
+                trained=trained,
+                frames=frames,
+                cubic_as_conv=cubic_as_conv,
+            )
             half = export_fp16(full.path, path, frames=frames)
         return OnnxExport(path, full.spec, full.parity, half)
     spec = network.spec(trained=trained)
@@ -76,6 +86,8 @@ def export_onnx(
     model = bare_graph(network, size)
     if target != "bare":
         model = onnxslim.slim(deployed_graph(model, spec, target))
+    if cubic_as_conv:
+        model = cubic_as_convolution(model)
     _describe(model, spec, target, network)
     if target == "portable":
         check_rules(model)

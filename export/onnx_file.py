@@ -46,4 +46,9 @@ def deployed_model(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
         raise ForeignModel(f"{path} was not written by edgesr-export; export the network from its checkpoint")
     if (form := entries["edgesr.form"]) != "portable":
         raise ForeignModel(f"{path} has the {form} form; expected the portable one: export it with --target portable")
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ForeignModel(f"{path} is no valid graph any more ({reason}); export it again") from error
     return model, ModelSpec.from_json(entries["edgesr.spec"])

@@ -1,8 +1,9 @@
 """Do two models give the same picture? Asked on real image content, before anything is installed. Needs no torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,17 @@ from edgesr.runtime.quality import psnr
 from edgesr.runtime.sources import open_source
 from edgesr.runtime.spec import ModelSpec
 
-__all__ = ["FP16", "FP32", "Limits", "Parity", "check_backend", "check_frame", "check_sizes", "frames_for_checks"]
+__all__ = [
+    "BF16",
+    "FP16",
+    "FP32",
+    "Limits",
+    "Parity",
+    "check_backend",
+    "check_frame",
+    "check_sizes",
+    "frames_for_checks",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,10 @@ class Parity:
         db = "every byte equal" if self.difference == 0 else f"{self.psnr_db:.1f} dB"
         return f"{db}, largest difference {self.difference}"
 
+    def plain(self) -> dict[str, Any]:
+        """For JSON, which knows no infinity: PSNR is null where every byte is equal."""
+        return asdict(self) | ({} if self.difference else {"psnr_db": None})
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -42,6 +57,12 @@ class Limits:
 
 FP32 = Limits(1, 60.0)  # a float sum that falls on the other side of .5
 FP16 = Limits(2, 55.0)  # 0–255 in steps of 0.125, after a network that rounds every activation to 11 bits
+BF16 = Limits(
+    8, 44.0
+)  # 8 bits: 48.7 dB and 6 code values at worst, over ECBSR, CARN and RDSRN at x4, rounded on the CPU
+INT8 = Limits(
+    24, 45.0
+)  # two orders of the same sums differ by up to 9 and 50 dB, FP16 around INT8 by 19 and 47 dB (ECBSR, RDSRN)
 
 
 def check_frame(frame: Pixels, want: Pixels, got: Pixels, limits: Limits, *, model: str, original: str) -> Parity:

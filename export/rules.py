@@ -10,13 +10,16 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
+from edgesr.export.int8_rules import QUANTISERS, broken_int8_rules, quantised_weights
 from edgesr.export.islands import made_from_statistics
+from edgesr.export.onnx_file import metadata
 from edgesr.export.tensors import FLOAT, FLOAT16, Tensors
 from edgesr.runtime.errors import InputError
 
 __all__ = ["SUPPORTED", "Violation", "awkward_widths", "broken_rules", "check_rules"]
 
-OPSET = 17
+OPSETS = {"": 17, "int8": 17, "int8-typed": 19}
+"""By `edgesr.graph` of the metadata, which only INT8 graphs have: the opset, 19 where QuantizeLinear has to know FP16."""
 _DOCUMENTED = """
 Abs Add AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape Conv ConvTranspose DepthToSpace Div
 Elu Erf Exp Expand Flatten Floor Gather Gemm GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Identity
@@ -28,9 +31,9 @@ SUPPORTED = frozenset(_DOCUMENTED.split())
 """Of those that TensorRT 8.6 documents, what a super-resolution network is made of."""
 RESIZES = {"nearest", "linear", "cubic"}
 MOVES = {"DepthToSpace", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
-TENSOR_CORE = 8  # FP16: "Optimizing for Tensor Cores", TensorRT's performance guide
+FP16_WIDTH, INT8_WIDTH = 8, 32  # "Optimizing for Tensor Cores", TensorRT's performance guide
 COLOURS = 3
-OURS = "frame_io."  # colour conversion and chroma of `frame_io`, whose widths no network chooses
+OURS = ("frame_io.", "cubic.")  # colour conversion, chroma and the other bicubic, whose widths no network chooses
 
 
 @dataclass(frozen=True)
@@ -51,19 +54,28 @@ def check_rules(model: onnx.ModelProto) -> None:
 
 def broken_rules(model: onnx.ModelProto) -> list[Violation]:
     """All violations, none for a graph that TensorRT 8.6 to 11 should parse; no TensorRT has been asked."""
-    opsets = [(opset.domain, opset.version) for opset in model.opset_import]
-    found = [] if opsets == [("", OPSET)] else [Violation("the file", f"has opsets {opsets}; expected {OPSET} alone")]
-    found += _operators(model)
+    kind = metadata(model).get("edgesr.graph", "")
+    if not model.graph.node:
+        return [Violation("the file", "has no nodes")]
+    if kind not in OPSETS:
+        return [Violation("the file", f"says that its graph is {kind!r}; expected {' or '.join(filter(None, OPSETS))}")]
+    opsets, wanted = [(opset.domain, opset.version) for opset in model.opset_import], OPSETS[kind]
+    found = [] if opsets == [("", wanted)] else [Violation("the file", f"has opsets {opsets}; expected {wanted} alone")]
+    found += _operators(model, is_int8=bool(kind))
     if found:  # types are inferred for known operators only
         return found
     tensors = Tensors.of(model)
-    return _head(model, tensors) + _tail(model, tensors) + _data_path(model, tensors)
+    found = _head(model, tensors) + _tail(model, tensors) + _data_path(model, tensors)
+    return found + [Violation(*broken) for broken in broken_int8_rules(model, tensors)]
 
 
-def _operators(model: onnx.ModelProto) -> list[Violation]:
+def _operators(model: onnx.ModelProto, *, is_int8: bool) -> list[Violation]:
     found = []
     for node in model.graph.node:
-        if node.domain or node.op_type not in SUPPORTED:
+        if node.op_type in QUANTISERS and not node.domain:
+            if not is_int8:
+                found.append(Violation(node.name, f"{node.op_type} stands in a graph that does not say it is INT8"))
+        elif node.domain or node.op_type not in SUPPORTED:
             found.append(Violation(node.name, f"{node.op_type} is not among the operators that TensorRT 8.6 supports"))
         elif node.op_type == "Resize" and (mode := _attribute(node, "mode", "nearest")) not in RESIZES:
             found.append(Violation(node.name, f"Resize has mode {mode}; expected one of {', '.join(sorted(RESIZES))}"))
@@ -74,7 +86,9 @@ def _head(model: onnx.ModelProto, tensors: Tensors) -> list[Violation]:
     ends = [(end.name, end.type.tensor_type.elem_type) for end in model.graph.input]
     if len(ends) != 1 or ends[0][1] != TensorProto.UINT8:
         return [Violation("the input", "must be one tensor of bytes")]
-    first, readers = model.graph.node[0], tensors.readers.get(ends[0][0], [])
+    weights = quantised_weights(model, tensors)  # a frame is not needed for those, so they may come before it
+    first = next((node for node in model.graph.node if not weights.keys() >= set(node.output)), model.graph.node[0])
+    readers = tensors.readers.get(ends[0][0], [])
     found = [
         Violation(n.name, "reads the bytes of the frame; only the first node, a Cast, may")
         for n in readers
@@ -126,32 +140,36 @@ def _data_path(model: onnx.ModelProto, tensors: Tensors) -> list[Violation]:
         data.update(node.output)
         for name in node.output:
             kind = tensors.types.get(name, TensorProto.UNDEFINED)
-            if kind not in (FLOAT, FLOAT16, TensorProto.UINT8):
+            quantised = kind == TensorProto.INT8 and node.op_type == "QuantizeLinear"
+            if kind not in (FLOAT, FLOAT16, TensorProto.UINT8) and not quantised:
                 found.append(
                     Violation(node.name, f"{TensorProto.DataType.Name(kind)} on the data path; expected FP32 or FP16")
                 )
     return found
 
 
-def awkward_widths(model: onnx.ModelProto) -> dict[str, str]:
-    """Name of each convolution whose channels (of a group) are no multiples of eight -> its widths, in words.
+def awkward_widths(model: onnx.ModelProto, multiple: int = FP16_WIDTH) -> dict[str, str]:
+    """Name of each convolution whose channels (of a group) are no such multiples -> its widths, in words.
 
+    multiple: 8, or 32 for INT8: then of those convolutions alone whose weights are quantised.
     Not blamed: colours (three channels or fewer), the converters at the frame's ends, the last convolution's sub-pixels, and
     what computes on statistics, one value a channel.
     """
     tensors = Tensors.of(model)
-    small = made_from_statistics(model, tensors)
+    small, quantised = made_from_statistics(model, tensors), quantised_weights(model, tensors)
     found = {}
     for node in model.graph.node:
-        weight = tensors.constants.get(node.input[1]) if node.op_type in ("Conv", "ConvTranspose") else None
-        if weight is None or node.name.startswith(OURS) or small.issuperset(node.output):
+        if node.op_type not in ("Conv", "ConvTranspose") or node.name.startswith(OURS) or small.issuperset(node.output):
+            continue
+        weight = tensors.constants.get(quantised.get(node.input[1], node.input[1]))
+        if weight is None or (multiple == INT8_WIDTH and node.input[1] not in quantised):
             continue
         group = _attribute(node, "group", 1)
         into, out = weight.shape[1], weight.shape[0] // group
         if node.op_type == "ConvTranspose":
             into, out = out, into
         widths = [into] if _makes_the_frame(node, tensors) else [into, out]
-        if any(width > COLOURS and width % TENSOR_CORE for width in widths):
+        if any(width > COLOURS and width % multiple for width in widths):
             found[node.name] = f"{into} to {out} channels" + (f" in each of {group} groups" if group > 1 else "")
     return found
 

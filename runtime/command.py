@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -29,7 +29,11 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **settings,
         )
-        self.add_argument("--version", action="version", version=f"%(prog)s {version('edgesr')}")
+        try:
+            installed = version("edgesr")
+        except PackageNotFoundError:  # a GPU machine that may install nothing runs us from our folder
+            installed = "(not installed)"
+        self.add_argument("--version", action="version", version=f"%(prog)s {installed}")
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see {self.prog} --help)")

@@ -6,6 +6,7 @@ pinned and copied on the stream.
 
 import contextlib
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,6 +107,10 @@ class CudaDevice:
             self._context.push()
             try:
                 yield
+            except BaseException as error:
+                # What the frames below hold of the GPU must go while the context is there, not with the error.
+                traceback.clear_frames(error.__traceback__)
+                raise
             finally:
                 self._context.pop()
         except self._cuda.MemoryError as error:

@@ -32,10 +32,12 @@ class CudaGraph:
         self._call("cuStreamBeginCapture_v2", self._stream, ctypes.c_int(THREAD_LOCAL))
         try:
             launch()
-        except Exception as error:
+        except BaseException as error:
             self._driver.cuStreamEndCapture(self._stream, ctypes.byref(graph))
             self._driver.cuGraphDestroy(graph)
-            raise CaptureFailed(str(error)) from error
+            if isinstance(error, Exception):
+                raise CaptureFailed(str(error)) from error
+            raise
         self._call("cuStreamEndCapture", self._stream, ctypes.byref(graph))
         try:
             self._call("cuGraphInstantiateWithFlags", ctypes.byref(self._executable), graph, ctypes.c_ulonglong(0))

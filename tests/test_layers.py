@@ -16,7 +16,7 @@ MAY_USE: dict[str, set[str]] = {
     "export": {"train", "runtime"},
     "benchmarks": {"runtime", "jetson"},
 }
-NEEDS_TORCH = {"export.graph", "export.onnx", "export.verify"}
+NEEDS_TORCH = {"export.graph", "export.onnx", "export.program", "export.program_file", "export.verify"}
 """The half of export that starts from PyTorch; the other half runs on the board."""
 
 

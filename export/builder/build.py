@@ -40,15 +40,14 @@ def build(trt: ModuleType, facts: DeviceFacts, onnx: bytes, job: BuildJob, tell:
         if lost := sorted(set(job.fp32_layers) - set(pinned)):
             notes.append(f"{len(lost)} nodes that should stay FP32 are no layers of their own: {', '.join(lost[:5])}")
     if not all(profile.is_fixed for profile in job.profiles) or len(job.profiles) > 1:
-        _add_profiles(builder, config, job)
+        _add_profiles(builder, config, job, log)
     cache_file, state = _use_timing_cache(config, facts, trt.__version__, job)
-    monitor = _monitor(trt, tell)
-    if monitor is not None:
-        config.progress_monitor = monitor
+    if hasattr(config, "progress_monitor"):  # from 10.0
+        config.progress_monitor = _monitor(trt, tell)
 
     plan = log.made("engine", lambda: builder.build_serialized_network(network, config), BuildFailed)
     data = bytes(plan)
-    if cache_file is not None and (note := _keep_timing_cache(config, cache_file)):
+    if cache_file is not None and (note := _keep_timing_cache(config, cache_file, log)):
         notes.append(note)
     layers, memory = look_into(trt, log, data)
     return (
@@ -135,9 +134,9 @@ def _pin_fp32(trt: ModuleType, network: Any, config: Any, names: set[str]) -> tu
     return tuple(found)
 
 
-def _add_profiles(builder: Any, config: Any, job: BuildJob) -> None:
+def _add_profiles(builder: Any, config: Any, job: BuildJob, log: LastLines) -> None:
     for number, wanted in enumerate(job.profiles):
-        profile = builder.create_optimization_profile()
+        profile = log.made("profile", builder.create_optimization_profile, BuildFailed)
         shapes = [(1, height, width, 3) for width, height in (wanted.least, wanted.best, wanted.most)]
         profile.set_shape("frame", *shapes)
         if config.add_optimization_profile(profile) != number:
@@ -160,17 +159,18 @@ def _use_timing_cache(config: Any, facts: DeviceFacts, version: str, job: BuildJ
     return path, state
 
 
-def _keep_timing_cache(config: Any, path: Path) -> str:
+def _keep_timing_cache(config: Any, path: Path, log: LastLines) -> str:
     """Empty, or why it could not be kept: the engine is good all the same."""
     try:
-        write_cache(path, bytes(config.get_timing_cache().serialize()))
+        cache = log.made("timing cache", config.get_timing_cache, OutputFailed)
+        write_cache(path, bytes(log.made("bytes of its timing cache", cache.serialize, OutputFailed)))
     except OutputFailed as error:
         return f"the timing cache was not kept: {error}"
     return ""
 
 
 def _monitor(trt: ModuleType, tell: Tell) -> Any:
-    """Reports phases and steps where this TensorRT can (from 10.0); None elsewhere."""
+    """Hands on phases and steps. TensorRT calls it from threads of its own."""
     base = getattr(trt, "IProgressMonitor", None)
     if base is None:
         return None

@@ -61,9 +61,13 @@ def _follow(child: "subprocess.Popen[bytes]", tell: Callable[[dict[str, Any]], N
     last: dict[str, Any] = {}
     assert child.stdout is not None
     for line in child.stdout:
-        if not line.endswith(b"\n"):  # cut off as the process died
-            break
-        last = json.loads(line)
+        try:
+            event = json.loads(line)
+        except ValueError:  # cut off as the process died, or printed by something that is not ours
+            continue
+        if not isinstance(event, dict):
+            continue
+        last = event
         if "phase" in last:
             tell(last)
     return last

@@ -12,9 +12,9 @@ import numpy as np
 
 from edgesr.export.builder.graph import save_graph
 from edgesr.export.builder.plan import Precision, build_plan
-from edgesr.export.engine_command import references_for
 from edgesr.export.engine_graph import engine_graph
 from edgesr.export.quantize import export_int8
+from edgesr.export.references import references_for
 from edgesr.runtime.card import Profile
 from edgesr.runtime.errors import InputError, RunError
 
@@ -55,14 +55,16 @@ def _prepare(model: str, folder: Path, options: Namespace) -> None:
             export_int8(source, *both, calibrate=options.calibrate, tell=print)
             chosen = both[build_plan("int8", options.tensorrt).graph == "int8-typed"]
             save_graph(engine_graph(chosen, "int8", [profile], options.tensorrt), folder / "int8.json")
-            _save_references(chosen, profile, folder / "int8.npz", options)
+            _save_references(chosen, profile, folder / "int8.npz", options, exact=source)
     print(f"prepared {folder}", flush=True)
 
 
-def _save_references(source: Path, profile: Profile, path: Path, options: Namespace) -> None:
-    references = references_for(source, [profile], options.frames)
-    frames, expected = ([getattr(one, side) for one in references] for side in ("frame", "expected"))
-    np.savez_compressed(path, frames=np.stack(frames), expected=np.stack(expected))
+def _save_references(source: Path, profile: Profile, path: Path, options: Namespace, exact: Path | None = None) -> None:
+    references = references_for(source, [profile], options.frames, exact=exact)
+    stacks = {"frame": [one.frame for one in references], "expected": [one.expected for one in references]}
+    if exact:
+        stacks["exact"] = [one.exact for one in references if one.exact is not None]
+    np.savez_compressed(path, **{name: np.stack(pixels) for name, pixels in stacks.items()})
 
 
 def _call(*arguments: str) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgesr.export.program import load_program
 
+from edgesr.export.program_file import load_program
 from edgesr.runtime.errors import MissingFile, NoDevice
 
 WARM_UP = 50
@@ -38,11 +38,11 @@ def time_rivals(options: Namespace) -> None:
 
 @torch.inference_mode()
 def _ways(program: Path, options: Namespace) -> dict[str, Any]:
-    module, _, (width, height) = load_program(program)
-    module = module.to("cuda", memory_format=torch.channels_last)
+    loaded = load_program(program, "cuda")
+    module, (width, height) = loaded.module.to(memory_format=torch.channels_last), loaded.card.size
     torch.backends.cudnn.benchmark = True
     with np.load(program.with_suffix(".npz")) as stored:
-        frame = torch.from_numpy(stored["frames"][:1])
+        frame = torch.from_numpy(stored["frame"][:1])
         expected = stored["expected"][0]
     assert frame.shape[1:3] == (height, width)
     on_gpu = frame.cuda()

@@ -10,10 +10,10 @@ onnx = pytest.importorskip("onnx", reason="exporting needs onnx")
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from edgesr.export.frame_io import bicubic_taps, deployed_graph
+from edgesr.export.frame_io import deployed_graph
 from edgesr.export.memory import peak_bytes_per_pixel
 from edgesr.export.onnx_graph import Graph
-from edgesr.runtime.resize import upscale
+from edgesr.runtime.resize import bicubic_taps, upscale
 from edgesr.runtime.spec import Colour, ModelSpec
 
 RNG = np.random.default_rng(7)

@@ -126,6 +126,13 @@ def test_a_planted_violation_is_named_with_its_node(
         check_rules(model)
 
 
+def test_a_graph_without_nodes_is_refused() -> None:
+    model = plain()
+    model.graph.ClearField("node")
+    with pytest.raises(InputError, match="the file: has no nodes"):
+        check_rules(model)
+
+
 def test_integers_made_from_the_shape_are_allowed() -> None:
     nodes = [
         node("Shape", "low", "shape"),
@@ -159,6 +166,32 @@ def test_convolutions_that_tensor_cores_dislike_are_named() -> None:
         "b": "20 to 16 channels",
         "d": "4 to 4 channels in each of 4 groups",
     }
+
+
+def pair(name: str) -> list[onnx.NodeProto]:
+    return [
+        node("QuantizeLinear", f"{name} scale zero", f"{name}.q"),
+        node("DequantizeLinear", f"{name}.q scale zero", f"{name}.dq"),
+    ]
+
+
+def test_widths_that_int8_dislikes_are_those_of_quantised_convolutions() -> None:
+    nodes = [
+        node("Conv", "low w3x16", "a", kernel_shape=[1, 1]),
+        *pair("a"),
+        *pair("w16x32"),
+        node("Conv", "a.dq w16x32.dq", "b", kernel_shape=[1, 1]),
+        *pair("b"),
+        *pair("w32x32"),
+        node("Conv", "b.dq w32x32.dq", "c", kernel_shape=[1, 1]),
+        node("Conv", "c w32x12", "d", kernel_shape=[1, 1]),
+        node("Conv", "d w12x3", "high", kernel_shape=[1, 1]),
+    ]
+    shapes = {"w3x16": (16, 3), "w16x32": (32, 16), "w32x32": (32, 32), "w32x12": (12, 32), "w12x3": (3, 12)}
+    constants = {name: np.ones((*shape, 1, 1), np.float32) for name, shape in shapes.items()}
+    model = deployed(nodes, constants | {"scale": np.float32(1), "zero": np.int8(0)})
+    assert awkward_widths(model) == {"d": "32 to 12 channels", "high": "12 to 3 channels"}
+    assert awkward_widths(model, 32) == {"b": "16 to 32 channels"}
 
 
 def test_a_network_that_breaks_a_rule_is_not_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
