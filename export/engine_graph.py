@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from edgesr.export.builder.graph import EngineGraph
 from edgesr.export.builder.plan import BuildPlan, GraphKind, Precision, build_plan
@@ -141,11 +142,34 @@ def _exempt(asked: Sequence[Convolution], model: onnx.ModelProto, islands: Mappi
 
 
 def with_size(model: onnx.ModelProto, size: tuple[int, int], scale: int) -> onnx.ModelProto:
-    """A copy of a deployed graph that takes one size alone: what hung on the shape becomes constant in TensorRT."""
+    """A copy of a deployed graph that takes one size alone: where a shape was computed from the frame's, it is a constant."""
     copy = prepared(model)
-    for end, factor in ((copy.graph.input[0], 1), (copy.graph.output[0], scale)):
+    graph = copy.graph
+    for end, factor in ((graph.input[0], 1), (graph.output[0], scale)):
         kind = end.type.tensor_type.elem_type
         width, height = (side * factor for side in size)
         end.CopyFrom(helper.make_tensor_value_info(end.name, kind, [1, height, width, 3]))
-    del copy.graph.value_info[:]
+    del graph.value_info[:]
+    inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
+    shapes = {v.name: [dim.dim_value for dim in v.type.tensor_type.shape.dim] for v in inferred.value_info}
+    constants = {constant.name for constant in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Reshape" and node.input[1] not in constants:
+            name = f"{node.name}.shape"
+            graph.initializer.append(numpy_helper.from_array(np.array(shapes[node.output[0]], np.int64), name))
+            node.input[1] = name
+    _drop_unread(graph)
     return copy
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    """Nodes and constants that nothing reads any more."""
+    read = {end.name for end in graph.output}
+    for node in reversed(list(graph.node)):
+        if read.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            read.update(node.input)
+    for constant in list(graph.initializer):
+        if constant.name not in read:
+            graph.initializer.remove(constant)

@@ -140,3 +140,31 @@ def test_a_network_becomes_fp16_in_one_step(tmp_path: Path, capsys: pytest.Captu
     told = capsys.readouterr().out
     assert "checked at 40x24 against PyTorch" in told and "checked at 40x24, FP16 against FP32" in told
     assert "0 nodes stay FP32" in told and "warning" not in told and path.is_file()
+
+
+def test_an_onnx_file_becomes_int8_in_two_forms_and_its_skip_a_convolution(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx", reason="converting needs onnx")
+    from skimage import data
+
+    from edgesr.runtime.backends import DEFAULT_MODEL
+    from edgesr.runtime.images import write_image
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    write_image(photos / "cat.png", data.chelsea()[:256, :256, ::-1].copy())
+    source, target = DEFAULT_MODEL.with_name("ecbsr_x4.onnx"), tmp_path / "a.int8.onnx"
+    quantise = [str(source), "-o", str(target), "--precision", "int8", "--calibrate", str(photos)]
+    assert command(run, [*quantise, "--int8-keep", "/body/body.12/Conv"]) == 0
+    told = capsys.readouterr().out.replace("\n", " ")
+    assert "1 images: FP32" in told and "/body/body.12/Conv: asked for" in told
+    assert "tensor cores want channels in multiples of 32" in told and "a.int8.typed.onnx" in told
+    opsets = [onnx.load(path).opset_import[0].version for path in (target, tmp_path / "a.int8.typed.onnx")]
+    assert opsets == [17, 19]
+    assert command(run, quantise) == 2 and "exists already" in capsys.readouterr().err
+    assert command(run, [*quantise, "--force", "--int8-keep", "/body/body.11/Conv"]) == 2
+    assert "/body/body.12/Conv" in capsys.readouterr().err, "names near the wrong one"
+
+    assert command(run, [str(source), "-o", str(tmp_path / "b.onnx"), "--cubic-as-conv"]) == 2
+    assert "no cubic Resize" in capsys.readouterr().err and not (tmp_path / "b.onnx").exists()

@@ -52,7 +52,7 @@ def test_an_engine_is_built_run_and_inspected(engine: tuple[FakeMachine, Path], 
 
     assert command(export, ["inspect", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["layers"] and all(verdict["refusal"] == "" for verdict in found["verdicts"]), found["verdicts"]
+    assert found["layers"] and all(verdict["result"] != "refused" for verdict in found["verdicts"]), found["verdicts"]
     assert played.clean()
 
 
