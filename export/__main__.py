@@ -123,7 +123,9 @@ def _check(options: Namespace) -> None:
             f"an {options.precision} graph is for engines; it has no {options.target} form: leave --target out"
         )
     if from_onnx and output.suffix == ".pt2":
-        raise InputError(f"a PyTorch program is made from a checkpoint or the name of a network, not from {options.model}")
+        raise InputError(
+            f"a PyTorch program is made from a checkpoint or the name of a network, not from {options.model}"
+        )
     if from_onnx:
         _only_for_networks(options, ("target", "scale") if output.suffix == ".engine" else ("size", "target", "scale"))
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="this half of the export starts from
 
 import onnx
 import onnxslim
-from tests.small import SMALL
+from tests.small import SMALL, picturing
 
 from edgesr.export.frame_io import deployed_graph
 from edgesr.export.graph import bare_graph
@@ -30,16 +30,22 @@ EVERY = [(name, scale) for name, kind in NETWORKS.items() for scale in kind.scal
 
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_both_forms_equal_pytorch_and_each_other(tmp_path: Path, name: str, scale: int) -> None:
-    network = seeded_network(name, scale, SMALL.get(name))
+    network = picturing(seeded_network(name, scale, SMALL.get(name)))
+    least, step = network.min_size, network.size_multiple
+    odd = (max(37, least) // step * step, max(29, least) // step * step)
+    (frame,) = frames_for_checks([odd])
     outputs = []
-    for target in ("portable", "cpu"):
-        path = tmp_path / f"{target}.onnx"
-        done = export_onnx(network, path, target=target, trained=False)
-        assert [parity.difference <= 1 and parity.psnr_db >= 60 for parity in done.parity] == [True, True]
-        assert (done.parity[0].width, done.parity[0].height) != (done.parity[1].width, done.parity[1].height)
+    for target, size in (("portable", None), ("cpu", None), ("portable", odd)):
+        path = tmp_path / f"{target}.{size}.onnx"
+        done = export_onnx(network, path, target=target, size=size, trained=False)  # checks parity at two sizes, or at this one
+        assert len({(parity.width, parity.height) for parity in done.parity}) == (1 if size else 2)
+        assert all(parity.difference <= 1 and parity.psnr_db >= 60 for parity in done.parity)
         with open_backend(path) as backend:
-            outputs.append(backend.infer(frames_for_checks([(37, 29)])[0]).copy())
-    assert np.array_equal(*outputs)
+            outputs.append(backend.infer(frame).copy())
+    inside = (outputs[0] > 0) & (outputs[0] < 255)
+    assert inside.mean() >= 0.9, "where both saturate, any two networks are equal"
+    assert np.array_equal(outputs[0], outputs[1])
+    assert np.abs(outputs[0].astype(int) - outputs[2]).max() <= 1
 
 
 @pytest.mark.parametrize("target", ["portable", "cpu", "bare"])
