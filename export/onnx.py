@@ -86,6 +86,7 @@ def export_onnx(
     model = bare_graph(network, size)
     if target != "bare":
         model = onnxslim.slim(deployed_graph(model, spec, target))
+        del model.graph.value_info[:]  # where onnxslim has guessed the channels behind a transposed convolution
     if cubic_as_conv:
         model = cubic_as_convolution(model)
     _describe(model, spec, target, network)

@@ -6,26 +6,35 @@ from tests.small import SMALL
 torch = pytest.importorskip("torch", reason="networks are defined in PyTorch")
 
 from edgesr.runtime.errors import CheckpointMismatch, InputError
-from edgesr.train.networks import NETWORKS, build_network, folded, seeded_network
+from edgesr.train.networks import NETWORKS, Claim, Network, build_network, folded, seeded_network
+from edgesr.train.networks.attention import ContrastChannelAttention
+from edgesr.train.networks.counting import multiply_adds_per_pixel, parameters
 from edgesr.train.networks.ecbsr import EdgeOrientedConv
 
 EVERY = [(name, scale) for name, kind in NETWORKS.items() for scale in kind.scales]
 
 
+def picture(network: Network, frames: int = 1) -> torch.Tensor:
+    """A small input that the network takes, its sides unequal, and odd where it allows that."""
+    step, least = network.size_multiple, network.min_size
+    height, width = (-(-max(side, least) // step) * step for side in (9, 14 + least))
+    return torch.rand(frames, 1 if network.colour == "luma" else 3, height, width)
+
+
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_network_multiplies_height_and_width(name: str, scale: int) -> None:
     network = seeded_network(name, scale, SMALL.get(name))
-    channels = 1 if network.colour == "luma" else 3
+    x = picture(network, frames=2)
     with torch.no_grad():
-        out = network(torch.rand(2, channels, 9, 14))
-    assert out.shape == (2, channels, 9 * scale, 14 * scale) and out.dtype == torch.float32
+        out = network(x)
+    assert out.shape == (*x.shape[:2], x.shape[2] * scale, x.shape[3] * scale) and out.dtype == torch.float32
 
 
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_folded_form_computes_the_same_and_leaves_the_original_alone(name: str, scale: int) -> None:
     network = seeded_network(name, scale, SMALL.get(name))
     keys = list(network.state_dict())
-    x = torch.rand(1, 1 if network.colour == "luma" else 3, 9, 14)
+    x = picture(network)
     with torch.no_grad():
         before, plain = network(x), folded(network)(x)
         after = network(x)
@@ -37,12 +46,13 @@ def test_folded_form_computes_the_same_and_leaves_the_original_alone(name: str, 
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_gradient_reaches_every_parameter(name: str, scale: int) -> None:
     network = build_network(name, scale, SMALL.get(name))
-    network(torch.rand(1, 1 if network.colour == "luma" else 3, 9, 14)).mean().backward()
+    network(picture(network)).mean().backward()
     unused = {key for key, p in network.named_parameters() if p.grad is None}
-    if name == "carn":  # one model for three scales: the other two up-samplers wait
+    if network.multi_scale:  # up-samplers of the other scales wait
         unused = {key for key in unused if not key.startswith("upsample") or key.startswith(f"upsample.{scale}")}
-    if name == "ecbsr":  # behind masks that sum to zero, the 1x1's bias has no effect
-        unused = {key for key in unused if "edges" not in key or not key.endswith("bias")}
+    for part, module in network.named_modules():
+        if isinstance(module, EdgeOrientedConv):  # behind masks that sum to zero, the 1x1's bias has no effect
+            unused -= {f"{part}.edges.{branch}.bias" for branch in range(3)}
     assert not unused
 
 
@@ -53,8 +63,48 @@ def test_every_network_names_its_paper(name: str) -> None:
     assert kind.paper.link.startswith("https://") and (kind.__doc__ or "").strip()
 
 
+CLAIMS = [
+    (f"{name}:{claim.variant}" if claim.variant else name, claim)
+    for name, kind in NETWORKS.items()
+    for claim in kind.claims
+]
+
+
+@pytest.mark.parametrize(("title", "claim"), CLAIMS)
+def test_what_a_source_says_is_what_we_count_or_the_reason_is_given(title: str, claim: Claim) -> None:
+    with torch.device("meta"):
+        network = build_network(title, claim.scale)
+    deployed = folded(network)
+    counted = [(parameters(deployed), claim.parameters)]
+    counted.append((multiply_adds_per_pixel(deployed, network) * 1280 * 720 / claim.scale**2, claim.multiply_adds))
+    off = [ours / said - 1 for ours, said in counted if said]
+    assert off, "a claim says something"
+    assert claim.why or max(map(abs, off)) <= 0.02, [f"{share:+.1%}" for share in off]
+    assert not claim.why or max(map(abs, off)) > 0.02, "no reason is needed"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_variants_are_options_that_the_network_has(name: str) -> None:
+    for variant in NETWORKS[name].variants:
+        with torch.device("meta"):
+            build_network(f"{name}:{variant}", max(NETWORKS[name].scales))
+    with pytest.raises(InputError, match="has no variant 'none'"):
+        build_network(f"{name}:none", max(NETWORKS[name].scales))
+
+
+def test_contrast_of_a_1080p_frame_fits_into_fp16() -> None:
+    """Worst-case content: half of the pixels at one end, half at the other, of what features may reach."""
+    frame = torch.full((1, 2, 1080, 1920), 3900.0)
+    frame[..., ::2] = -3900.0
+    frame[:, 1] += 3900.0  # far from zero, too
+    attention = ContrastChannelAttention(2, reduction=1)
+    exact, half = attention.statistic(frame), attention.half().statistic(frame.half())
+    assert exact.flatten().tolist() == pytest.approx([3900, 7800], rel=1e-3)
+    assert half.dtype == torch.float16 and half.flatten().tolist() == pytest.approx([3900, 7800], rel=2e-3)
+
+
 @pytest.mark.parametrize(
-    ("name", "parameters", "giga"),
+    ("name", "parameters_said", "giga"),
     [
         ("rdsrn", 682_500, 135.73),  # ICCE 2022: 0.68 M, 136 G
         ("rdn", 22_271_107, 1309.21),  # CVPR 2018: 22 M, 1,309 G
@@ -62,9 +112,9 @@ def test_every_network_names_its_paper(name: str) -> None:
         ("ecbsr", 16_400, 0.937),  # ours: 6 blocks of 16
     ],
 )
-def test_cost_at_x4_is_the_papers(name: str, parameters: int, giga: float) -> None:
+def test_cost_at_x4_is_the_papers(name: str, parameters_said: int, giga: float) -> None:
     spec = build_network(name, 4).spec()
-    assert spec.parameters == parameters
+    assert spec.parameters == parameters_said
     assert spec.multiply_adds(320, 180) / 1e9 == pytest.approx(giga, rel=2e-3)
 
 
@@ -119,7 +169,8 @@ def test_published_rdsrn_with_another_residual_scale_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "scale", "options", "message"),
     [
-        ("nonet", 4, {}, "known are rdsrn"),
+        ("nonet", 4, {}, "there is no network 'nonet'; did you mean"),
+        ("zzz", 4, {}, "known are rdsrn"),
         ("rdn", 5, {}, "has no x5"),
         ("rdn", 4, {"depth": 3}, "no option depth; it has blocks"),
     ],

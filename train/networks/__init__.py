@@ -8,11 +8,36 @@ from typing import Any
 import torch
 
 from edgesr.runtime.errors import InputError
+from edgesr.train.networks.awsrn import AWSRN
 from edgesr.train.networks.base import Claim, Network, Paper, folded
-from edgesr.train.networks.carn import CARN
+from edgesr.train.networks.bsrn import BSRN
+from edgesr.train.networks.carn import CARN, CARNM
+from edgesr.train.networks.cbpn import CBPN
+from edgesr.train.networks.drcn import DRCN
+from edgesr.train.networks.drrn import DRRN
 from edgesr.train.networks.ecbsr import ECBSR
+from edgesr.train.networks.edsr import EDSR
+from edgesr.train.networks.efdn import EFDN
+from edgesr.train.networks.espcn import ESPCN
+from edgesr.train.networks.fmen import FMEN
+from edgesr.train.networks.fsrcnn import FSRCNN
+from edgesr.train.networks.imdn import IMDN
+from edgesr.train.networks.lapsrn import LapSRN
+from edgesr.train.networks.lesrcnn import LESRCNN
+from edgesr.train.networks.memnet import MemNet
+from edgesr.train.networks.pan import PAN
+from edgesr.train.networks.plainusr import PlainUSR
+from edgesr.train.networks.rcan import RCAN
+from edgesr.train.networks.rdcab import RDCAB
 from edgesr.train.networks.rdn import RDN
 from edgesr.train.networks.rdsrn import RDSRN
+from edgesr.train.networks.rfdn import RFDN
+from edgesr.train.networks.rlfn import RLFN, RLFNS
+from edgesr.train.networks.safmn import SAFMN
+from edgesr.train.networks.span import SPAN
+from edgesr.train.networks.srcnn import SRCNN
+from edgesr.train.networks.vdsr import VDSR
+from edgesr.train.networks.wdsr import WDSR
 
 __all__ = [
     "NETWORKS",
@@ -29,7 +54,34 @@ NETWORKS: dict[str, type[Network]] = {
     "rdsrn": RDSRN,
     "rdn": RDN,
     "carn": CARN,
+    "carn_m": CARNM,
+    "imdn": IMDN,
+    "rfdn": RFDN,
+    "lesrcnn": LESRCNN,
+    "awsrn": AWSRN,
+    "wdsr": WDSR,
+    "cbpn": CBPN,
+    "rdcab": RDCAB,
     "ecbsr": ECBSR,
+    "srcnn": SRCNN,
+    "fsrcnn": FSRCNN,
+    "espcn": ESPCN,
+    "vdsr": VDSR,
+    "drcn": DRCN,
+    "drrn": DRRN,
+    "memnet": MemNet,
+    "lapsrn": LapSRN,
+    "edsr": EDSR,
+    "rcan": RCAN,
+    "rlfn": RLFN,
+    "rlfn_s": RLFNS,
+    "pan": PAN,
+    "fmen": FMEN,
+    "efdn": EFDN,
+    "span": SPAN,
+    "safmn": SAFMN,
+    "bsrn": BSRN,
+    "plainusr": PlainUSR,
 }
 
 

@@ -39,7 +39,7 @@ class Claim:
     """What a source says that a network costs, for an output of 1280x720.
 
     parameters, multiply_adds: in full; None where it does not say. variant: one of `Network.variants`; empty: the default.
-    why: the reason, where our count differs by more than 2 %.
+    why: the reason, where our count differs by more than 2 %. psnr_db: on Set5, Y.
     """
 
     scale: int
@@ -48,6 +48,7 @@ class Claim:
     source: str = "the paper"
     variant: str = ""
     why: str = ""
+    psnr_db: float | None = None
 
 
 class Network(nn.Module):
@@ -57,6 +58,7 @@ class Network(nn.Module):
     A subclass takes `scale` and keyword-only options, hands all of them to `super().__init__`, and is otherwise
     an ordinary module. Parts that train in another form than they deploy offer `fold()` (see `folded`).
 
+    size_multiple, min_size, whole_frame_statistics: of the class, or of an instance whose options change them.
     multi_scale: one set of weights serves every scale; `serves` says for which of them it was trained.
     variants: the paper's other sizes, name -> options; `fsrcnn:s` is FSRCNN with the options of variant `s`.
     claims: what paper and sources say that it costs.
@@ -66,9 +68,9 @@ class Network(nn.Module):
     paper: ClassVar[Paper]
     scales: ClassVar[tuple[int, ...]]
     colour: ClassVar[Colour] = "rgb"
-    size_multiple: ClassVar[int] = 1
-    min_size: ClassVar[int] = 1
-    whole_frame_statistics: ClassVar[bool] = False
+    size_multiple: int = 1
+    min_size: int = 1
+    whole_frame_statistics: bool = False
     multi_scale: ClassVar[bool] = False
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     claims: ClassVar[tuple[Claim, ...]] = ()
@@ -141,6 +143,7 @@ def _plain_conv(layer: nn.Conv2d) -> nn.Conv2d:
         layer.kernel_size,  # type: ignore[arg-type]
         padding=layer.padding,  # type: ignore[arg-type]
         bias=layer.bias is not None,
+        device=layer.weight.device,
     )
     plain.weight.copy_(layer.weight)
     if layer.bias is not None and plain.bias is not None:

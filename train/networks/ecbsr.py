@@ -4,22 +4,16 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from edgesr.train.networks.base import Network, Paper
 from edgesr.train.networks.blocks import conv
+from edgesr.train.networks.reparameterised import Reparameterised
 
 Activation = Literal["relu", "prelu"]
 
 
-class EdgeOrientedConv(nn.Module):
-    """3x3, 1x1 → 3x3, 1x1 → Sobel x, 1x1 → Sobel y, 1x1 → Laplacian, all summed.
-
-    Every branch is linear, so their sum is one 3x3 convolution. It is that convolution which runs, in training
-    too: its kernel is made from the branches at each step, the gradient reaches them through it, and the result is
-    the same as from running them side by side (the paper pads each 1x1's output with its bias, which is what
-    zero padding before the merged kernel amounts to) at a fifth of the time.
-    """
+class EdgeOrientedConv(Reparameterised):
+    """3x3, 1x1 → 3x3, 1x1 → Sobel x, 1x1 → Sobel y, 1x1 → Laplacian, all summed; at a fifth of the time of running each."""
 
     def __init__(self, in_channels: int, out_channels: int, *, expansion: int = 2) -> None:
         super().__init__()
@@ -44,14 +38,21 @@ class EdgeOrientedConv(nn.Module):
         # The masks sum to zero, so the 1x1 convolutions' own biases vanish behind them.
         return weight, bias + self.edge_bias.sum(0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, *self.merged(), padding=1)
-
-    def fold(self) -> nn.Conv2d:
-        weight, bias = self.merged()
-        plain = conv(weight.shape[1], weight.shape[0])
-        plain.weight, plain.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
-        return plain
+    def spread(self, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        inner, in_channels = self.expand.out_channels, weight.shape[1]
+        mixing = torch.eye(max(inner, in_channels))[..., None, None]
+        edges = {f"edges.{i}.weight": mixing[: len(bias), :in_channels] for i in range(len(self.edges))}
+        edges |= {f"edges.{i}.bias": torch.zeros_like(bias) for i in range(len(self.edges))}
+        return edges | {
+            "plain.weight": weight,
+            "plain.bias": bias,
+            "expand.weight": mixing[:inner, :in_channels],
+            "expand.bias": torch.zeros(inner),
+            "squeeze.weight": torch.zeros(self.squeeze.weight.shape),
+            "squeeze.bias": torch.zeros_like(bias),
+            "edge_scale": torch.zeros(self.edge_scale.shape),
+            "edge_bias": torch.zeros(self.edge_bias.shape),
+        }
 
 
 class ECBSR(Network):

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgesr.runtime.errors import CheckpointMismatch
+from edgesr.train.networks.attention import ContrastChannelAttention
+from edgesr.train.networks.authors import renamed
 from edgesr.train.networks.base import Network, Paper
 from edgesr.train.networks.blocks import conv, normed_conv, upsampler
 
@@ -46,20 +48,6 @@ class DistillingLayer(nn.Module):
         return torch.cat([kept, self.refine(rest)], dim=1)
 
 
-class ContrastChannelAttention(nn.Module):
-    """Weighs channels by mean + standard deviation over the whole frame (Hui et al., IMDN, ACM MM 2019)."""
-
-    def __init__(self, features: int, reduction: int = 16) -> None:
-        super().__init__()
-        self.squeeze = normed_conv(features, features // reduction, 1)
-        self.excite = normed_conv(features // reduction, features, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean((2, 3), keepdim=True)
-        deviation = (x - mean).pow(2).mean((2, 3), keepdim=True).sqrt()
-        return x * torch.sigmoid(self.excite(F.relu(self.squeeze(deviation + mean))))
-
-
 class RecursiveBlock(nn.Module):
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -69,7 +57,7 @@ class RecursiveBlock(nn.Module):
         self.layer3 = DistillingLayer(features, features, 2 * features)
         self.layer4 = DistillingLayer(2 * features, features, 2 * features)
         self.fuse2 = normed_conv(3 * features, features, 1)
-        self.attention = ContrastChannelAttention(features)
+        self.attention = ContrastChannelAttention(features, layer=normed_conv)
 
     def forward(self, x: Tensor, shallow: Tensor) -> Tensor:
         c1 = self.layer1(x, x)
@@ -121,16 +109,11 @@ class RDSRN(Network):
         return self.tail(refined + high) + blurred
 
     def published_keys(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        ours = {}
-        for key, value in state.items():
-            if ".res_scale_" in key:  # stored by the authors beside x_scale, but never used
-                if not torch.all(value == 1):
-                    raise CheckpointMismatch(f"{key} is {value.tolist()}; expected 1: another form of RDSRN")
-                continue
-            for theirs, our in _PUBLISHED:
-                key = key.replace(theirs, our)
-            ours[key] = value
-        return ours
+        unused = {key: value for key, value in state.items() if ".res_scale_" in key}  # stored beside x_scale
+        for key, value in unused.items():
+            if not torch.all(value == 1):
+                raise CheckpointMismatch(f"{key} is {value.tolist()}; expected 1: another form of RDSRN")
+        return renamed({key: value for key, value in state.items() if key not in unused}, _PUBLISHED)
 
 
 _PUBLISHED = [
