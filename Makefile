@@ -3,7 +3,7 @@ PYTHON ?= python3
 PYTHON310 ?= $(shell for p in python3.10 $(HOME)/.pyenv/versions/3.10*/bin/python3.10; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-py310 test-slow check format compare models clean
+.PHONY: demo test test-py310 test-slow check format compare models networks scores clean
 
 demo: .venv/.demo-installed
 	$(BIN)/python scripts/demo.py
@@ -40,6 +40,14 @@ compare: .venv/.dev-installed
 models: .venv/.dev-installed
 	$(BIN)/edgesr-export train/weights/ecbsr_x4.safetensors -o runtime/models/ecbsr_x4.onnx --force
 	$(BIN)/edgesr-export train/weights/ecbsr_x4.safetensors -o runtime/models/ecbsr_x4.cpu.onnx --target cpu --force
+
+# The table of docs/networks.md, from the code; a test fails where it has drifted.
+networks: .venv/.dev-installed
+	$(BIN)/python scripts/networks_page.py
+
+# What the authors' published checkpoints score through our importer; needs the files (see the script).
+scores: .venv/.dev-installed
+	$(BIN)/python scripts/score_published.py
 
 clean:
 	rm -rf .venv .venv310 build dist *.egg-info demo compare

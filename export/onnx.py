@@ -60,7 +60,7 @@ def export_onnx(
 
     target: "portable" (for engines and everything else), "cpu" (same bytes, faster on ONNX Runtime), or "bare" (floats, for
         comparisons).
-    size: width and height of the input; None leaves them open.
+    size: width and height of the input; None leaves them open, unless the network takes one size alone.
     frames: folder of images to check with; None: made by `pattern:`.
     precision: "fp16" only for the portable form; it is made from the FP32 form, after that has equalled PyTorch.
     cubic_as_conv: see `edgesr.export.cubic`; not for bare graphs.
@@ -81,6 +81,8 @@ def export_onnx(
             half = export_fp16(full.path, path, frames=frames)
         return OnnxExport(path, full.spec, full.parity, half)
     spec = network.spec(trained=trained)
+    if network.fixed_size and not size:
+        size = (network.fixed_size, network.fixed_size)
     if size:
         spec.check_size(*size)
     model = bare_graph(network, size)

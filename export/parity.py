@@ -96,8 +96,8 @@ def check_backend(
 
 def check_sizes(spec: ModelSpec, size: tuple[int, int] | None) -> Sequence[tuple[int, int]]:
     """Two sizes (width, height), one of them odd where the network allows it; where one is fixed, that one."""
-    if size:
-        return [size]
+    if size or spec.fixed_size:
+        return [size or (spec.fixed_size, spec.fixed_size)]
     step, least = spec.size_multiple, spec.min_size
     return [
         (max(least, 96) // step * step, max(least, 64) // step * step),

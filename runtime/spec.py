@@ -16,6 +16,7 @@ class ModelSpec:
     name: the network's name in the table of `edgesr.train.networks`.
     colour: "rgb" (the network sees three channels) or "luma" (it sees Y; Cb and Cr go by bicubic).
     size_multiple: input width and height must be multiples of it.
+    fixed_size: the one width and height that the network takes; 0: any.
     min_size: smallest input width and height that the network computes, in pixels.
     parameters: learnt numbers of the deployed form.
     multiply_adds_per_pixel: of the deployed network, for one *input* pixel.
@@ -33,6 +34,7 @@ class ModelSpec:
     receptive_field: int | None
     size_multiple: int = 1
     min_size: int = 1
+    fixed_size: int = 0
     trained: bool = True
     scales: tuple[int, ...] = ()
 
@@ -61,6 +63,9 @@ class ModelSpec:
 
     def check_size(self, width: int, height: int) -> None:
         """Raise InputError where the network cannot take a frame of width x height."""
+        if self.fixed_size and (width, height) != (self.fixed_size, self.fixed_size):
+            only = f"{self.fixed_size}x{self.fixed_size}"
+            raise InputError(f"the frame is {width}x{height}; {self.title} takes {only} alone: scale or crop it")
         if width < self.min_size or height < self.min_size:
             raise InputError(
                 f"the frame is {width}x{height}; {self.title} needs at least {self.min_size}x{self.min_size}"

@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "span": {"features": 8},
     "safmn": {"blocks": 2, "features": 8},
     "bsrn": {"blocks": 2, "features": 16},
+    "glean": {"side": 64, "width": 16, "latent": 8, "features": 4, "groups": 1},
     "plainusr": {"widths": [8, 4], "channels": 4},
     "rdcab": {"recursions": 2, "layers": 2, "features": 16},
     "vdsr": {"layers": 4, "features": 8},
@@ -50,7 +51,8 @@ def picturing(network: Any) -> Any:
         if isinstance(module, kinds)
     ]
     generator = torch.Generator().manual_seed(5)
-    low = torch.rand(1, 3 if network.colour == "rgb" else 1, 40, 48, generator=generator) * 0.6 + 0.2
+    height, width = (network.fixed_size or side for side in (40, 48))
+    low = torch.rand(1, 3 if network.colour == "rgb" else 1, height, width, generator=generator) * 0.6 + 0.2
 
     def share() -> tuple[float, float]:
         out = network(low)

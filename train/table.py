@@ -23,17 +23,19 @@ DEADLINE_MS = 1000 / 30
 
 @dataclass(frozen=True)
 class Row:
-    """A network, or a variant of one, at its usual scale: x4 where it has that. claim: of its paper at that scale."""
+    """A network, or a variant of one, at its usual scale: x4 where it has that. claims: of its sources at that scale."""
 
     title: str
     kind: type[Network]
     spec: ModelSpec
-    claim: Claim | None
+    claims: tuple[Claim, ...]
 
     @property
     def multiply_adds(self) -> float:
-        width, height = FRAME
-        return self.spec.multiply_adds(width // self.spec.scale, height // self.spec.scale)
+        """For an output of FRAME, or the one size that the network makes."""
+        width, height = (side // self.spec.scale for side in FRAME)
+        side = self.spec.fixed_size
+        return self.spec.multiply_adds(side or width, side or height)
 
     @property
     def least_ms(self) -> float:
@@ -53,8 +55,8 @@ def rows() -> Iterator[Row]:
             title = f"{name}:{variant}" if variant else name
             scale = 4 if 4 in kind.scales else max(kind.scales)
             named = ("", *alike) if not variant else (variant,)
-            claim = next((c for c in kind.claims if c.scale == scale and c.variant in named), None)
-            yield Row(title, kind, build_network(title, scale).spec(), claim)
+            claims = tuple(c for c in kind.claims if c.scale == scale and c.variant in named)
+            yield Row(title, kind, build_network(title, scale).spec(), claims)
 
 
 def _is_default(kind: type[Network], options: Mapping[str, Any]) -> bool:
@@ -82,7 +84,7 @@ def as_table(listed: Sequence[Row]) -> Table:
             row.kind.colour,
             f"{spec.parameters:,}",
             f"{row.multiply_adds / 1e9:,.2f} G",
-            " / ".join(text for text in _claimed(row.claim) if text),
+            " / ".join(text for text in _claimed(row.claims)[:2] if text),
             "whole frame" if spec.receptive_field is None else f"±{spec.receptive_field}",
             f"{paper.title}, {paper.venue} {paper.year}",
         )
@@ -99,9 +101,8 @@ def as_markdown(listed: Sequence[Row], scores: Mapping[str, Mapping[str, float]]
     notes = []
     for row in listed:
         spec, paper = row.spec, row.kind.paper
-        parameters, multiply_adds = _claimed(row.claim)
-        if row.claim and row.claim.why:
-            notes.append(f"- **{row.title}**: {row.claim.why}")
+        parameters, multiply_adds, decibels = _claimed(row.claims)
+        notes += [f"- **{row.title}**, {claim.source}: {claim.why}" for claim in row.claims if claim.why]
         measured = scores.get(f"{row.title} x{spec.scale}", {}).get("Set5")
         cells = [
             f"`{row.title}` x{spec.scale}",
@@ -110,7 +111,7 @@ def as_markdown(listed: Sequence[Row], scores: Mapping[str, Mapping[str, float]]
             row.kind.colour,
             f"{spec.parameters:,}; {parameters or '–'}",
             f"{row.multiply_adds / 1e9:,.2f}; {multiply_adds.removesuffix(' G') or '–'}",
-            f"{_db(row.claim.psnr_db if row.claim else None)}; {_db(measured)}",
+            f"{decibels or '–'}; {_db(measured)}",
             "whole frame" if spec.receptive_field is None else f"±{spec.receptive_field}",
             f"{row.least_ms:.2f}",
             row.suits,
@@ -119,12 +120,11 @@ def as_markdown(listed: Sequence[Row], scores: Mapping[str, Mapping[str, float]]
     return "\n".join([*lines, "", "Where our count and the source's differ by more than 2 %:", "", *notes, ""])
 
 
-def _claimed(claim: Claim | None) -> tuple[str, str]:
-    """Parameters and multiply-adds in the units that papers use; empty where the source does not say."""
-    if claim is None:
-        return "", ""
-    parameters = "" if claim.parameters is None else f"{claim.parameters / 1e6:.3g} M"
-    return parameters, "" if claim.multiply_adds is None else f"{claim.multiply_adds / 1e9:,.5g} G"
+def _claimed(claims: Sequence[Claim]) -> tuple[str, str, str]:
+    """Parameters, multiply-adds and PSNR in the units that papers use, of the first source that says it; empty where none does."""
+    parameters = next((f"{c.parameters / 1e6:.3g} M" for c in claims if c.parameters is not None), "")
+    multiply_adds = next((f"{c.multiply_adds / 1e9:,.5g} G" for c in claims if c.multiply_adds is not None), "")
+    return parameters, multiply_adds, next((_db(c.psnr_db) for c in claims if c.psnr_db is not None), "")
 
 
 def _db(value: float | None) -> str:

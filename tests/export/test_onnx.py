@@ -32,7 +32,8 @@ EVERY = [(name, scale) for name, kind in NETWORKS.items() for scale in kind.scal
 def test_both_forms_equal_pytorch_and_each_other(tmp_path: Path, name: str, scale: int) -> None:
     network = picturing(seeded_network(name, scale, SMALL.get(name)))
     least, step = network.min_size, network.size_multiple
-    odd = (max(37, least) // step * step, max(29, least) // step * step)
+    one = network.fixed_size
+    odd = (one, one) if one else (max(37, least) // step * step, max(29, least) // step * step)
     (frame,) = frames_for_checks([odd])
     outputs = []
     for target, size in (("portable", None), ("cpu", None), ("portable", odd)):
@@ -40,7 +41,7 @@ def test_both_forms_equal_pytorch_and_each_other(tmp_path: Path, name: str, scal
         done = export_onnx(
             network, path, target=target, size=size, trained=False
         )  # checks parity at two sizes, or at this one
-        assert len({(parity.width, parity.height) for parity in done.parity}) == (1 if size else 2)
+        assert len({(parity.width, parity.height) for parity in done.parity}) == (1 if size or one else 2)
         assert all(parity.difference <= 1 and parity.psnr_db >= 60 for parity in done.parity)
         with open_backend(path) as backend:
             outputs.append(backend.infer(frame).copy())
@@ -48,6 +49,13 @@ def test_both_forms_equal_pytorch_and_each_other(tmp_path: Path, name: str, scal
     assert inside.mean() >= 0.9, "where both saturate, any two networks are equal"
     assert np.array_equal(outputs[0], outputs[1])
     assert np.abs(outputs[0].astype(int) - outputs[2]).max() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "scale"), [("edsr:full", 4), ("rcan", 4), ("glean", 16)])
+def test_the_largest_equal_pytorch_at_full_size(tmp_path: Path, name: str, scale: int) -> None:
+    done = export_onnx(picturing(seeded_network(name, scale)), tmp_path / "a.onnx", trained=False)
+    assert all(parity.difference <= 1 and parity.psnr_db >= 60 for parity in done.parity)
 
 
 @pytest.mark.parametrize("target", ["portable", "cpu", "bare"])
@@ -70,6 +78,8 @@ def test_file_has_opset_17_ir_8_and_tells_what_it_is(tmp_path: Path, target: str
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_every_network_keeps_the_rules_of_tensorrt(name: str, scale: int, size: tuple[int, int] | None) -> None:
     network = seeded_network(name, scale, SMALL.get(name))
+    if network.fixed_size:
+        size = (network.fixed_size, network.fixed_size)
     graph = deployed_graph(bare_graph(network, size), network.spec(trained=False), "portable")
     assert broken_rules(onnxslim.slim(graph)) == []
 
@@ -89,9 +99,10 @@ def test_the_onnx_runtime_of_a_boards_python_reads_every_network(tmp_path: Path)
         "    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])\n"
         "    (end,) = session.get_inputs()\n"
         "    bare = end.name == 'low'\n"
-        "    shape = [1, end.shape[1], 36, 40] if bare else [1, 36, 40, 3]\n"
+        "    sides = [s if isinstance(s, int) else 36 for s in (end.shape[2:] if bare else end.shape[1:3])]\n"
+        "    shape = [1, end.shape[1], *sides] if bare else [1, *sides, 3]\n"
         "    (out,) = session.run(None, {end.name: numpy.zeros(shape, numpy.float32 if bare else numpy.uint8)})\n"
-        "    assert out.shape[2 if bare else 1] in (144, 288), out.shape\n"
+        "    assert out.shape[2 if bare else 1] in (64, 144, 288), out.shape\n"
     )
     paths = sorted(str(path) for path in tmp_path.glob("*.onnx"))
     assert len(paths) == 3 * len(NETWORKS)

@@ -21,6 +21,7 @@ from edgesr.train.networks.efdn import EFDN
 from edgesr.train.networks.espcn import ESPCN
 from edgesr.train.networks.fmen import FMEN
 from edgesr.train.networks.fsrcnn import FSRCNN
+from edgesr.train.networks.glean import GLEAN
 from edgesr.train.networks.imdn import IMDN
 from edgesr.train.networks.lapsrn import LapSRN
 from edgesr.train.networks.lesrcnn import LESRCNN
@@ -82,6 +83,7 @@ NETWORKS: dict[str, type[Network]] = {
     "safmn": SAFMN,
     "bsrn": BSRN,
     "plainusr": PlainUSR,
+    "glean": GLEAN,
 }
 
 

@@ -58,7 +58,7 @@ class Network(nn.Module):
     A subclass takes `scale` and keyword-only options, hands all of them to `super().__init__`, and is otherwise
     an ordinary module. Parts that train in another form than they deploy offer `fold()` (see `folded`).
 
-    size_multiple, min_size, whole_frame_statistics: of the class, or of an instance whose options change them.
+    size_multiple, min_size, fixed_size (0: any), whole_frame_statistics: of the class, or of an instance whose options change them.
     multi_scale: one set of weights serves every scale; `serves` says for which of them it was trained.
     variants: the paper's other sizes, name -> options; `fsrcnn:s` is FSRCNN with the options of variant `s`.
     claims: what paper and sources say that it costs.
@@ -70,6 +70,7 @@ class Network(nn.Module):
     colour: ClassVar[Colour] = "rgb"
     size_multiple: int = 1
     min_size: int = 1
+    fixed_size: int = 0
     whole_frame_statistics: bool = False
     multi_scale: ClassVar[bool] = False
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -105,6 +106,7 @@ class Network(nn.Module):
             receptive_field=None if self.whole_frame_statistics else self._reach(deployed),
             size_multiple=self.size_multiple,
             min_size=self.min_size,
+            fixed_size=self.fixed_size,
             trained=trained,
             scales=self.serves,
         )

@@ -87,6 +87,7 @@ class BSRN(Network):
     whole_frame_statistics = True
     variants: ClassVar = {"s": {"blocks": 5, "features": 48, "challenge": True}}
     claims = (
+        Claim(4, None, None, psnr_db=32.35),
         Claim(4, 352_000, 19.4e9),
         Claim(3, 340_000, 33.3e9),
         Claim(2, 332_000, 73.0e9),

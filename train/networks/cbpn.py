@@ -65,6 +65,7 @@ class CBPN(Network):
     scales = (2, 4)
     variants: ClassVar = {"s": {"blocks": 3}}
     claims = (
+        Claim(4, None, None, psnr_db=32.21),
         Claim(4, 1_197_000, 97.9e9, source=_TABLES),
         Claim(2, 1_036_000, 240.7e9, source=_TABLES),
         Claim(4, 592_000, 63.1e9, source=_TABLES, variant="s"),

@@ -15,11 +15,12 @@ def parameters(network: nn.Module) -> int:
 
 @torch.no_grad()
 def multiply_adds_per_pixel(deployed: nn.Module, network: Any) -> float:
-    """Multiply-adds of all convolutions and linear layers for a 1280x720 output, over the input's pixels.
+    """Multiply-adds of all convolutions and linear layers for a 1280x720 output (or the network's one size), over the input's pixels.
 
     Runs on the meta device: shapes only, no arithmetic.
     """
-    height, width = 720 // network.scale, 1280 // network.scale
+    side = network.fixed_size
+    height, width = (side, side) if side else (720 // network.scale, 1280 // network.scale)
     total = 0
 
     def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:

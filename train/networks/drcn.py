@@ -21,7 +21,10 @@ class DRCN(Network):
     scales = (2, 3, 4)
     colour = "luma"
     multi_scale = True
-    claims = (Claim(4, 1_774e3, 17_974.3e9, source="CARN, ECCV 2018"),)
+    claims = (
+        Claim(4, None, None, psnr_db=31.53),
+        Claim(4, 1_774e3, 17_974.3e9, source="CARN, ECCV 2018"),
+    )
 
     def __init__(self, scale: int, *, recursions: int = 16, features: int = 256) -> None:
         super().__init__(scale, recursions=recursions, features=features)

@@ -42,6 +42,7 @@ class DRRN(Network):
     multi_scale = True
     variants: ClassVar = {"b1u9": {"units": 9}, "b1u25": {"units": 25}}
     claims = (
+        Claim(4, None, None, psnr_db=31.68),
         Claim(4, 297e3, 6_796.9e9, source="CARN, ECCV 2018", why=_NORMALISATION),
         Claim(4, 297e3, None, variant="b1u9"),
     )

@@ -27,6 +27,7 @@ class FSRCNN(Network):
     colour = "luma"
     variants: ClassVar = {"s": {"features": 32, "shrunk": 5, "layers": 1}}
     claims = (
+        Claim(4, None, None, psnr_db=30.71),
         Claim(4, 12_464, None, why=_BIASES),
         Claim(4, 3_937, None, variant="s", why=_BIASES),
         Claim(4, None, 4.6e9, source="CARN, ECCV 2018", why=_DECONVOLUTION),

@@ -41,6 +41,7 @@ class MemNet(Network):
     colour = "luma"
     multi_scale = True
     claims = (
+        Claim(4, None, None, psnr_db=31.74),
         Claim(
             4,
             677e3,

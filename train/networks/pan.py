@@ -59,7 +59,12 @@ class PAN(Network):
         "https://arxiv.org/abs/2010.01073",
     )
     scales = (2, 3, 4)
-    claims = (Claim(4, 272_000, 28.2e9), Claim(3, 261_000, 39.0e9), Claim(2, 261_000, 70.5e9))
+    claims = (
+        Claim(4, None, None, psnr_db=32.13),
+        Claim(4, 272_000, 28.2e9),
+        Claim(3, 261_000, 39.0e9),
+        Claim(2, 261_000, 70.5e9),
+    )
 
     def __init__(self, scale: int, *, blocks: int = 16, features: int = 40, wide: int = 24) -> None:
         super().__init__(scale, blocks=blocks, features=features, wide=wide)

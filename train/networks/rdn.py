@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgesr.train.networks.base import Network, Paper
+from edgesr.train.networks.base import Claim, Network, Paper
 from edgesr.train.networks.blocks import conv, upsampler
 
 
@@ -29,6 +29,7 @@ class RDN(Network):
     name = "rdn"
     paper = Paper("Residual Dense Network for Image Super-Resolution", "CVPR", 2018, "https://arxiv.org/abs/1802.08797")
     scales = (2, 3, 4)
+    claims = (Claim(4, 22e6, 1309e9, source="RDSRN, ICCE 2022", psnr_db=32.47),)
 
     def __init__(self, scale: int, *, blocks: int = 16, layers: int = 8, growth: int = 64, features: int = 64) -> None:
         super().__init__(scale, blocks=blocks, layers=layers, growth=growth, features=features)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from edgesr.runtime.errors import CheckpointMismatch
 from edgesr.train.networks.attention import ContrastChannelAttention
 from edgesr.train.networks.authors import renamed
-from edgesr.train.networks.base import Network, Paper
+from edgesr.train.networks.base import Claim, Network, Paper
 from edgesr.train.networks.blocks import conv, normed_conv, upsampler
 
 
@@ -80,6 +80,7 @@ class RDSRN(Network):
     )
     scales = (2, 3, 4)
     whole_frame_statistics = True
+    claims = (Claim(4, 0.68e6, 136e9, psnr_db=32.34),)
 
     def __init__(self, scale: int, *, recursions: int = 3, features: int = 64) -> None:
         super().__init__(scale, recursions=recursions, features=features)

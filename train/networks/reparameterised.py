@@ -37,7 +37,7 @@ class Reparameterised(nn.Module):
         return F.conv2d(x, *self.merged(), padding=1)
 
     def fold(self) -> nn.Conv2d:
-        weight, bias = self.merged()
+        weight, bias = (value.detach().contiguous() for value in self.merged())
         plain = conv(weight.shape[1], weight.shape[0])
         plain.weight, plain.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
         return plain

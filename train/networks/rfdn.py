@@ -65,6 +65,7 @@ class RFDN(Network):
         "l": {"blocks": 6, "features": 52, "attention": "channel"},
     }
     claims = (
+        Claim(4, None, None, variant="paper", psnr_db=32.24),
         Claim(4, 433_000, None, source="the AIM 2020 challenge's report"),
         Claim(4, 550_000, None, variant="paper"),
         Claim(4, 643_000, None, variant="l"),

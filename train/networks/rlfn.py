@@ -48,7 +48,7 @@ class RLFN(Network):
     whole_frame_statistics = True  # the attention's coarse grid is stretched over the frame
     variants: ClassVar = {"ntire": {"blocks": 4, "features": 46, "inner": 48}}
     claims: ClassVar[tuple[Claim, ...]] = (
-        Claim(4, 543_000, None),
+        Claim(4, 543_000, None, psnr_db=32.24),
         Claim(2, 527_000, None),
         Claim(4, 317_000, 17.31e9, source="the authors' code, 19.70 G for 256x256", variant="ntire"),
     )
@@ -76,7 +76,10 @@ class RLFNS(RLFN):
 
     name = "rlfn_s"
     variants: ClassVar = {}
-    claims = (Claim(4, 470_000, None), Claim(2, 454_000, None))
+    claims = (
+        Claim(4, 470_000, None, psnr_db=32.23),
+        Claim(2, 454_000, None),
+    )
 
     def __init__(self, scale: int, *, blocks: int = 6, features: int = 48, inner: int = 0) -> None:
         super().__init__(scale, blocks=blocks, features=features, inner=inner)

@@ -45,7 +45,12 @@ class SPAN(Network):
     )
     scales = (2, 3, 4)
     variants: ClassVar = {"s": {"features": 48}, "ch28": {"features": 28}}
-    claims = (Claim(4, 498_000, None), Claim(2, 481_000, None), Claim(4, 426_000, None, variant="s"))
+    claims = (
+        Claim(4, None, None, psnr_db=32.2),
+        Claim(4, 498_000, None),
+        Claim(2, 481_000, None),
+        Claim(4, 426_000, None, variant="s"),
+    )
 
     def __init__(self, scale: int, *, features: int = 52) -> None:
         super().__init__(scale, features=features)

@@ -24,6 +24,7 @@ class SRCNN(Network):
     colour = "luma"
     variants: ClassVar = {"9-1-5": {"middle": 1}, "9-3-5": {"middle": 3}, "9-5-5": {"middle": 5}}
     claims = (
+        Claim(4, None, None, psnr_db=30.48),
         Claim(4, 57_184, None),
         Claim(4, None, 52.7e9, source="CARN, ECCV 2018"),
         Claim(4, 8_032, None, variant="9-1-5"),
