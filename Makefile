@@ -2,6 +2,9 @@
 PYTHON ?= python3
 PYTHON310 ?= $(shell for p in python3.10 $(HOME)/.pyenv/versions/3.10*/bin/python3.10; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# Two test processes or more, one thread each: PyTorch's own threads gain nothing on small networks.
+PARALLEL := -n auto --maxprocesses 4
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test test-py310 test-slow check format compare models networks scores clean
 
@@ -10,7 +13,7 @@ demo: .venv/.demo-installed
 
 test: .venv/.dev-installed $(if $(PYTHON310),.venv310/.installed)
 	scripts/check
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" $(PARALLEL)
 	@$(MAKE) --no-print-directory test-py310
 
 # A board's Python (JetPack 6), without torch: what runs there is tested there.
@@ -19,7 +22,7 @@ ifeq ($(PYTHON310),)
 	@echo "skipped: no Python 3.10 found, the one of JetPack 6; name one with make test-py310 PYTHON310=..."
 else
 	@$(MAKE) --no-print-directory .venv310/.installed
-	.venv310/bin/pytest -m "not slow" -q
+	.venv310/bin/pytest -m "not slow" -q $(PARALLEL)
 endif
 
 test-slow: .venv/.dev-installed
@@ -67,5 +70,5 @@ clean:
 
 .venv310/.installed: pyproject.toml setup.py
 	$(PYTHON310) -m venv .venv310
-	.venv310/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' 'onnx>=1.16' 'pytest>=8'
+	.venv310/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench,trust]' 'onnx>=1.16' 'pytest>=8' 'pytest-xdist>=3.5'
 	touch $@

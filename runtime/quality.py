@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgesr.runtime.errors import InputError
 
-__all__ = ["RDSRN_RULER", "RULER", "Ruler", "crop_to_multiple", "psnr", "ssim"]
+__all__ = ["RDSRN_RULER", "RULER", "Ruler", "crop_to_multiple", "inside_border", "psnr", "ssim"]
 
 Floats = NDArray[np.float64]
 Sample = TypeVar("Sample", bound=np.generic)
@@ -29,6 +29,10 @@ class Ruler:
         b, g, r = (bgr[..., channel].astype(np.float64) for channel in range(3))
         return self.offset + self.red * r + self.green * g + self.blue * b
 
+    def grey(self, luma: Floats) -> Floats:
+        """Y of a grey picture -> its grey: 16–235 -> 0–255."""
+        return (luma - self.offset) / (self.red + self.green + self.blue)
+
 
 RULER = Ruler("matlab", 65.481 / 255, 128.553 / 255, 24.966 / 255)
 """MATLAB's rgb2ycbcr, which the field uses."""
@@ -45,7 +49,8 @@ def crop_to_multiple(pixels: NDArray[Sample], multiple: int) -> NDArray[Sample]:
     return pixels[:height, :width]
 
 
-def _inner(a: NDArray[Any], b: NDArray[Any], border: int) -> tuple[Floats, Floats]:
+def inside_border(a: NDArray[Any], b: NDArray[Any], border: int) -> tuple[Floats, Floats]:
+    """Two images of one shape without their border, as float64; raises InputError for others, or where nothing is left."""
     if a.shape != b.shape:
         raise InputError(f"images of {a.shape} and {b.shape} cannot be compared; expected equal shapes")
     if min(a.shape[:2]) <= 2 * border:
@@ -56,7 +61,7 @@ def _inner(a: NDArray[Any], b: NDArray[Any], border: int) -> tuple[Floats, Float
 
 def psnr(a: NDArray[np.generic], b: NDArray[np.generic], border: int = 0) -> float:
     """dB for a peak of 255, over all samples of two equal shapes; infinite where they are the same."""
-    x, y = _inner(a, b, border)
+    x, y = inside_border(a, b, border)
     error = float(np.mean((x - y) ** 2))
     return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
 
@@ -66,7 +71,7 @@ def ssim(a: NDArray[np.generic], b: NDArray[np.generic], border: int = 0) -> flo
 
     Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE TIP 2004.
     """
-    x, y = _inner(a, b, border)
+    x, y = inside_border(a, b, border)
     if min(x.shape) < 11:
         raise InputError(f"SSIM's window is 11x11; the image inside its border is {x.shape[1]}x{x.shape[0]}")
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2

@@ -3,21 +3,29 @@
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from edgesr.runtime.command import Parser, command
 from edgesr.runtime.errors import InputError, MissingDependency
-from edgesr.runtime.files import check_output
+from edgesr.runtime.files import check_output, replaced
 
+if TYPE_CHECKING:
+    from edgesr.train.evaluate import Score
+
+WIDE = 200  # columns of a table that goes into a file
 EXAMPLES = """examples:
   edgesr-train import x4.pth --network rdsrn --scale 4 -o rdsrn_x4.safetensors
-  edgesr-train evaluate rdsrn_x4.safetensors --data Set5 --data Set14
-  edgesr-train evaluate rdsrn_x4.onnx --data Set5 --json scores.json
+  edgesr-train import carn_m.pth --network carn_m --scale 4 3 2 -o carn_m.safetensors
+  edgesr-train evaluate rdsrn_x4.safetensors --data Set5 --data Set14 --ifc
+  edgesr-train evaluate carn_m.safetensors --scale 3 --data Set5 --ensemble
+  edgesr-train evaluate rdsrn_x4.engine --data Set5 --json scores.json
   edgesr-train fit default_x4 --data.root ~/datasets --output runs/default_x4
   edgesr-train fit default_x4 --output runs/default_x4 --resume
   edgesr-train networks
@@ -30,20 +38,41 @@ def parser() -> Parser:
 
     bring = verbs.add_parser("import", prog="edgesr-train import", help="an authors' .pth file → .safetensors")
     bring.add_argument("file", type=Path, help="the .pth file; only plain tensors are read")
-    bring.add_argument("--network", required=True, help="name of the network, such as rdsrn")
-    bring.add_argument("--scale", type=int, required=True)
+    bring.add_argument("--network", required=True, help="name of the network, such as rdsrn, or fsrcnn:s for a variant")
+    bring.add_argument(
+        "--scale",
+        type=int,
+        nargs="+",
+        required=True,
+        metavar="N",
+        help="that the weights serve, the main one first; several for one model of several scales",
+    )
     bring.add_argument("-o", "--output", type=Path, required=True, help="the .safetensors file to write")
     bring.add_argument("--force", action="store_true", help="overwrite the output")
 
-    score = verbs.add_parser("evaluate", prog="edgesr-train evaluate", help="PSNR and SSIM on folders of images")
-    score.add_argument("model", help="a .safetensors checkpoint, an .onnx file, or bicubic (bicubic:2 for x2)")
+    score = verbs.add_parser("evaluate", prog="edgesr-train evaluate", help="PSNR, SSIM and IFC on folders of images")
+    score.add_argument(
+        "model", help="a .safetensors checkpoint, an .onnx file, an .engine, or bicubic (bicubic:2 for x2)"
+    )
+    score.add_argument("--scale", type=int, metavar="N", help="of a checkpoint whose weights serve several")
     score.add_argument(
         "--data", type=Path, action="append", required=True, metavar="FOLDER", help="high-resolution images"
     )
     score.add_argument(
         "--protocol", choices=("matlab", "rdsrn"), default="matlab", help="the field's ruler, or RDSRN's authors'"
     )
-    score.add_argument("--json", type=Path, metavar="FILE", help="write every score")
+    score.add_argument("--ifc", action="store_true", help="measure IFC too; about a second for 512x512")
+    score.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="self-ensemble: eight flipped and turned runs averaged (checkpoints only)",
+    )
+    score.add_argument(
+        "--grey-as-y",
+        action="store_true",
+        help="measure an image that is stored grey on its grey, as the literature does Set14's bridge",
+    )
+    score.add_argument("--json", type=Path, metavar="FILE", help="write every score, with all that made it")
     score.add_argument("--force", action="store_true", help="overwrite FILE")
 
     train = verbs.add_parser("fit", prog="edgesr-train fit", help="train as a recipe says")
@@ -74,45 +103,59 @@ def bring(options: Namespace, _rest: Sequence[str]) -> None:
 
     _check_suffix(options.output, ".safetensors")
     check_output(options.output, force=options.force)
-    network = network_from_published(options.file, options.network, options.scale)
+    if len(set(options.scale)) < len(options.scale):
+        raise InputError(f"--scale {' '.join(map(str, options.scale))} names one twice; give each scale once")
+    network = network_from_published(options.file, options.network, *options.scale)
     save_checkpoint(options.output, network, origin=f"published by the authors: {network.paper.link}")
     spec = network.spec()
+    served = f", serves {', '.join(f'x{scale}' for scale in spec.scales)}" if len(spec.scales) > 1 else ""
     print(
-        f"wrote {options.output}: {spec.title}, {spec.parameters:,} parameters; every key of {options.file} accounted for"
+        f"wrote {options.output}: {spec.title}{served}, {spec.parameters:,} parameters; "
+        f"every key of {options.file} accounted for"
     )
 
 
 def score(options: Namespace, _rest: Sequence[str]) -> None:
-    from edgesr.runtime.backends import Backend, open_backend
-    from edgesr.train.checkpoint import load_checkpoint
-    from edgesr.train.evaluate import PROTOCOLS, Score, evaluate, mean_score
+    from edgesr.train.evaluate import PROTOCOLS, Score, evaluate, mean_score, title_of
+    from edgesr.train.report import evaluation_report
 
     if options.json:
         check_output(options.json, force=options.force)
-    checkpoint = Path(options.model).suffix == ".safetensors"
-    model = load_checkpoint(Path(options.model))[0] if checkpoint else open_backend(options.model)
-    title = model.title if isinstance(model, Backend) else model.spec().title
-    console, report = Console(), {}
-    for folder in options.data:
-        table = Table(
-            "image", "PSNR", "PSNR, 8 bit", "SSIM", title=f"{title} on {folder.name}, {options.protocol} protocol"
-        )
-        scores: list[Score] = []
-        with console.status("") as status:
-            for one in evaluate(model, folder, PROTOCOLS[options.protocol]):
-                scores.append(one)
-                status.update(f"{folder.name}: {len(scores)} images")
-        mean = mean_score(scores)
-        for one in (*scores, mean):
-            table.add_row(one.image, *(_figure(value) for value in (one.psnr_db, one.psnr_8bit_db)), f"{one.ssim:.4f}")
-        console.print(table)
-        report[folder.name] = {"images": [asdict(one) for one in scores], "mean": asdict(mean)}
+    protocol = replace(PROTOCOLS[options.protocol], grey_as_y=options.grey_as_y)
+    console, data = Console(), dict[str, list[Score]]()
+    with _opened(options.model, options.scale) as model:
+        for folder in options.data:
+            scores = data[str(folder)] = []
+            with console.status("") as status:
+                for one in evaluate(model, folder, protocol, with_ifc=options.ifc, ensemble=options.ensemble):
+                    scores.append(one)
+                    status.update(f"{folder.name}: {len(scores)} images")
+            title = f"{title_of(model)} on {folder.resolve().name}, {options.protocol} protocol"
+            title += ", self-ensemble" if options.ensemble else ""
+            title += ", grey as Y" if options.grey_as_y else ""
+            console.print(_score_table(title, [*scores, mean_score(scores)], with_ifc=options.ifc))
+        settings = {"protocol": options.protocol, "grey_as_y": options.grey_as_y, "ensemble": options.ensemble}
+        result = evaluation_report(model, options.model, data, **settings)
     if options.json:
-        from edgesr.runtime.files import replaced
-
-        result = {"model": str(options.model), "title": title, "protocol": options.protocol, "data": report}
         with replaced(options.json) as beside:
-            beside.write_text(json.dumps(result, indent=1) + "\n")
+            beside.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def _opened(model: str, scale: int | None) -> Iterator[Any]:
+    """The network of a checkpoint, or the backend of anything else, closed at the end."""
+    if Path(model).suffix == ".safetensors":
+        from edgesr.train.checkpoint import load_checkpoint
+
+        yield load_checkpoint(Path(model), scale)[0]
+        return
+    from edgesr.runtime.backends import open_backend
+
+    with open_backend(model) as backend:
+        if scale not in (None, backend.spec.scale):
+            other = f"bicubic:{scale}" if backend.spec.name == "bicubic" else "a file made for it"
+            raise InputError(f"{model} is x{backend.spec.scale} and serves no x{scale}; expected {other}")
+        yield backend
 
 
 def train(options: Namespace, rest: Sequence[str]) -> None:
@@ -125,20 +168,9 @@ def train(options: Namespace, rest: Sequence[str]) -> None:
 
 
 def networks(_options: Namespace, _rest: Sequence[str]) -> None:
-    from edgesr.train.networks import NETWORKS, build_network
+    from edgesr.train.table import as_table, rows
 
-    table = Table("network", "scales", "colour", "parameters", "multiply-adds", "receptive field", "paper")
-    table.title = "Counted at the largest scale, multiply-adds for a 1280x720 output"
-    for name, kind in NETWORKS.items():
-        scale = max(kind.scales)
-        spec = build_network(name, scale).spec()
-        reach = "whole frame" if spec.receptive_field is None else f"±{spec.receptive_field}"
-        cost = f"{spec.multiply_adds(1280 // scale, 720 // scale) / 1e9:,.2f} G"
-        paper = f"{kind.paper.title}, {kind.paper.venue} {kind.paper.year}"
-        table.add_row(
-            name, " ".join(f"x{s}" for s in kind.scales), kind.colour, f"{spec.parameters:,}", cost, reach, paper
-        )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(as_table(list(rows())))
 
 
 def _check_suffix(path: Path, suffix: str) -> None:
@@ -146,8 +178,18 @@ def _check_suffix(path: Path, suffix: str) -> None:
         raise InputError(f"{path} does not end in {suffix}")
 
 
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _score_table(title: str, scores: "Sequence[Score]", *, with_ifc: bool) -> Table:
+    table = Table("image", "PSNR", "PSNR, 8 bit", "SSIM", title=title)
+    if with_ifc:
+        table.add_column("IFC")
+    for one in scores:
+        row = [one.image, _figure(one.psnr_db, 2), _figure(one.psnr_8bit_db, 2), _figure(one.ssim, 4)]
+        table.add_row(*row, *([_figure(one.ifc, 3)] if with_ifc else []))
+    return table
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def main() -> None:

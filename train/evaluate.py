@@ -1,35 +1,50 @@
-"""PSNR and SSIM of a model on folders of images, by the field's ruler or as RDSRN's authors measured."""
+"""PSNR, SSIM and IFC of a model on folders of images, by the field's ruler or as RDSRN's authors measured."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from edgesr.runtime.backends import Backend
-from edgesr.runtime.errors import MissingDependency
+from edgesr.runtime.errors import BackendFailed, EdgeSRError, FrameTooLarge, InputError, MissingDependency
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.images import image_files, read_image
 from edgesr.runtime.quality import RDSRN_RULER, RULER, Ruler, crop_to_multiple, psnr, ssim
 from edgesr.runtime.resize import downscale
-from edgesr.train.data.folders import network_input
-from edgesr.train.networks import Network
+from edgesr.train.ifc import ifc
 
-__all__ = ["PROTOCOLS", "Protocol", "Score", "evaluate", "mean_score", "sharpen"]
+if TYPE_CHECKING:  # a board scores its engines without PyTorch
+    from torch import Tensor
 
-ProtocolName = Literal["matlab", "rdsrn"]
+    from edgesr.train.networks import Network
+
+__all__ = ["PROTOCOLS", "Protocol", "Score", "evaluate", "mean_score", "scale_of", "sharpen", "title_of"]
+
+Floats = NDArray[np.float64]
+GREY = "grey: taken as three equal channels"
+"""What `read_image` says of an image that is stored grey."""
+ANY_SIZE = {
+    "tensorrt": "build the engine for many sizes, with --min, --opt and --max",
+    "onnxruntime": "export it without --size",
+}
+"""By backend, what opens a model to the many sizes of a set."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How low resolution is made from uint8 BGR, and how Y is taken."""
+    """How low resolution is made from uint8 BGR, and how Y is taken.
+
+    grey_as_y: an image that is stored grey is measured on its grey (0–255), not on Y of three equal channels (16–235);
+    what the model is given stays the same.
+    """
 
     shrink: Callable[[Pixels, int], Pixels]
     ruler: Ruler
+    grey_as_y: bool = False
 
 
 def pillow_downscale(pixels: Pixels, scale: int) -> Pixels:
@@ -51,43 +66,129 @@ PROTOCOLS: dict[str, Protocol] = {
 
 @dataclass(frozen=True)
 class Score:
-    """One image. Y of the unrounded output for a checkpoint (psnr_db), of the bytes for a deployed model (psnr_8bit_db);
-    the other is None. SSIM is on Y of the rounded output in both cases."""
+    """One image. PSNR is on Y of the unrounded output for a checkpoint (psnr_db), of the bytes for a deployed model
+    (psnr_8bit_db); the other is None. SSIM is on Y of the rounded output in both cases; IFC, None where it was not asked for,
+    on Y rounded to whole values in output and truth."""
 
     image: str
     psnr_db: float | None
     psnr_8bit_db: float | None
     ssim: float
+    ifc: float | None = None
 
 
-@torch.no_grad()
-def sharpen(network: Network, low: Pixels, ruler: Ruler = RULER) -> NDArray[np.float64]:
+def sharpen(network: "Network", low: Pixels, ruler: Ruler = RULER, *, ensemble: bool = False) -> Floats:
     """uint8 (H, W, 3) BGR -> Y of the network's clipped, unrounded output, float64 (H*scale, W*scale), 0–255."""
-    device = next(network.parameters()).device
-    out = network(network_input(low, network.colour)[None].to(device))[0].clamp(0, 1)
+    import torch
+
+    from edgesr.train.data.folders import network_input
+
+    with torch.no_grad():
+        given = network_input(low, network.colour)[None].to(next(network.parameters()).device)
+        out = (_ensemble(network, given) if ensemble else network(given))[0].clamp(0, 1)
     values = out.cpu().double().numpy() * 255
     return np.asarray(values[0]) if network.colour == "luma" else ruler.luma(values[::-1].transpose(1, 2, 0))
 
 
-def evaluate(model: Network | Backend, folder: Path, protocol: Protocol) -> Iterator[Score]:
+def _ensemble(network: "Network", given: "Tensor") -> "Tensor":
+    """Mean of the outputs for the input in its eight positions, each turned back.
+
+    R. Timofte, R. Rothe, L. Van Gool, "Seven ways to improve example-based single image super resolution", CVPR 2016.
+    """
+    outputs: list[Tensor] = []
+    for axes in ((), (2,), (3,), (2, 3)):
+        flipped = given.flip(axes)
+        outputs.append(network(flipped).flip(axes))
+        outputs.append(network(flipped.transpose(2, 3)).transpose(2, 3).flip(axes))
+    return sum(outputs[1:], outputs[0]) / 8
+
+
+def evaluate(
+    model: "Network | Backend", folder: Path, protocol: Protocol, *, with_ifc: bool = False, ensemble: bool = False
+) -> Iterator[Score]:
     """Score every image of a folder, in order of name. The border cut is as wide as the scale.
 
-    Raises InputError for a folder without images or an image that is too small.
+    ensemble: eight flipped and turned runs averaged, x8 in papers; for networks only, since bytes are rounded already.
+    Raises InputError for a folder without images, and whatever goes wrong with an image with the image's name before it.
     """
-    scale = model.spec.scale if isinstance(model, Backend) else model.scale
+    if ensemble and isinstance(model, Backend):
+        raise InputError(
+            f"{model.title} gives rounded bytes, and a self-ensemble is the mean of unrounded outputs: evaluate the "
+            "checkpoint, or leave --ensemble out"
+        )
     for file in image_files(folder):
-        high = np.asarray(crop_to_multiple(read_image(file)[0], scale), np.uint8)
-        low, truth = protocol.shrink(high, scale), protocol.ruler.luma(high)
-        if isinstance(model, Backend):
-            luma = protocol.ruler.luma(model.infer(low))
-            rounded = luma
-        else:
-            luma = sharpen(model, low, protocol.ruler)
-            rounded = np.rint(luma)
-        quality = psnr(luma, truth, border=scale)
-        structure = ssim(rounded, truth, border=scale)
-        unrounded, from_bytes = (None, quality) if isinstance(model, Backend) else (quality, None)
-        yield Score(file.stem, unrounded, from_bytes, structure)
+        pixels, notes = read_image(file)
+        try:
+            luma, truth = _planes(model, pixels, protocol, ensemble)
+            if protocol.grey_as_y and GREY in notes:
+                luma, truth = protocol.ruler.grey(luma), protocol.ruler.grey(truth)
+            score = _score(model, file.stem, luma, truth, with_ifc)
+        except MissingDependency:
+            raise
+        except EdgeSRError as error:
+            raise type(error)(f"{file}: {error}") from error
+        yield score
+
+
+def _planes(model: "Network | Backend", pixels: Pixels, protocol: Protocol, ensemble: bool) -> tuple[Floats, Floats]:
+    """Y of what the model makes of the image's low resolution, and of the image."""
+    high = np.asarray(crop_to_multiple(pixels, scale_of(model)), np.uint8)
+    low = protocol.shrink(high, scale_of(model))
+    if isinstance(model, Backend):
+        luma = protocol.ruler.luma(_infer(model, low))
+    else:
+        luma = _forward(model, low, protocol.ruler, ensemble)
+    return luma, protocol.ruler.luma(high)
+
+
+def _score(model: "Network | Backend", image: str, luma: Floats, truth: Floats, with_ifc: bool) -> Score:
+    border, deployed = scale_of(model), isinstance(model, Backend)
+    quality = psnr(luma, truth, border)
+    return Score(
+        image,
+        psnr_db=None if deployed else quality,
+        psnr_8bit_db=quality if deployed else None,
+        ssim=ssim(luma if deployed else np.rint(luma), truth, border),
+        ifc=ifc(np.rint(luma), np.rint(truth), border) if with_ifc else None,
+    )
+
+
+def scale_of(model: "Network | Backend") -> int:
+    return model.spec.scale if isinstance(model, Backend) else model.scale
+
+
+def title_of(model: "Network | Backend") -> str:
+    """For tables. A network's spec has one too, but counting the deepest takes ten seconds."""
+    return model.title if isinstance(model, Backend) else f"{model.name} x{model.scale}"
+
+
+def _infer(backend: Backend, low: Pixels) -> Pixels:
+    backend.check(low)
+    try:
+        return backend.infer(low)
+    except FrameTooLarge:
+        raise
+    except InputError as error:  # of a size that the network takes, so the file was made for others
+        remedy = ANY_SIZE.get(str(backend.settings["backend"]))
+        if remedy is None:
+            raise
+        raise InputError(
+            f"{backend.title} was not made for {low.shape[1]}x{low.shape[0]}, and a set has many sizes: {remedy}"
+        ) from error
+
+
+def _forward(network: "Network", low: Pixels, ruler: Ruler, ensemble: bool) -> Floats:
+    height, width = low.shape[:2]
+    if min(height, width) < network.min_size or height % network.size_multiple or width % network.size_multiple:
+        raise InputError(
+            f"it becomes {width}x{height}; {title_of(network)} needs at least {network.min_size}x{network.min_size}, in "
+            f"multiples of {network.size_multiple}: leave the image out"
+        )
+    try:
+        return sharpen(network, low, ruler, ensemble=ensemble)
+    except RuntimeError as error:  # torch's, for want of memory as for a size that a layer cannot take
+        reason = str(error).strip().splitlines()[0]
+        raise BackendFailed(f"{title_of(network)} failed on {width}x{height}: {reason}") from error
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
@@ -97,4 +198,5 @@ def mean_score(scores: Sequence[Score]) -> Score:
         values = [column(score) for score in scores]
         return None if None in values else float(np.mean(values))
 
-    return Score("mean", mean(lambda s: s.psnr_db), mean(lambda s: s.psnr_8bit_db), mean(lambda s: s.ssim))
+    psnr_db, psnr_8bit_db = mean(lambda s: s.psnr_db), mean(lambda s: s.psnr_8bit_db)
+    return Score("mean", psnr_db, psnr_8bit_db, mean(lambda s: s.ssim), mean(lambda s: s.ifc))

@@ -1,6 +1,7 @@
 """One contract for every backend, and what a file must be to be run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -8,23 +9,35 @@ import pytest
 
 from edgesr.runtime import memory
 from edgesr.runtime.backends import BACKENDS, DEFAULT_MODEL, Backend, open_backend
+from edgesr.runtime.card import Profile
 from edgesr.runtime.errors import ForeignModel, FrameTooLarge, InputError, MissingFile
 from edgesr.runtime.resize import upscale
 
-OPEN: dict[str, Callable[[], Backend]] = {
-    "onnxruntime": lambda: open_backend(DEFAULT_MODEL, threads=1),
-    "bicubic": lambda: open_backend("bicubic"),
-}
+ON_CPU = [name for name in BACKENDS if name != "tensorrt"]
+MOST = Profile((1, 1), (40, 30), (64, 64))
 
 
-def test_every_backend_in_the_table_is_tested() -> None:
-    assert set(OPEN) == set(BACKENDS)
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[[str], Backend]]:
+    """Opens a backend of the table; TensorRT's on a machine that is played."""
+    with ExitStack() as stack:
+
+        def open_named(name: str) -> Backend:
+            if name != "tensorrt":
+                return open_backend({"onnxruntime": DEFAULT_MODEL, "bicubic": "bicubic"}[name], threads=1)
+            pytest.importorskip("onnx", reason="the played machine needs onnx")
+            from tests.nvidia.engines import install
+            from tests.nvidia.machine import machine
+
+            return open_backend(install(tmp_path, stack.enter_context(machine("10.3.0")), profiles=(MOST,)))
+
+        yield open_named
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_frames_of_any_size_come_back_scaled(name: str) -> None:
+def test_frames_of_any_size_come_back_scaled(name: str, opened: Callable[[str], Backend]) -> None:
     rng = np.random.default_rng(0)
-    with OPEN[name]() as backend:
+    with opened(name) as backend:
         scale = backend.spec.scale
         for height, width in ((1, 1), (5, 9), (40, 30), (5, 9)):
             frame = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -35,26 +48,29 @@ def test_frames_of_any_size_come_back_scaled(name: str) -> None:
             assert backend.network_ns > 0
             again = out.copy()
             assert np.array_equal(backend.infer(frame), again), "the same frame gives the same bytes"
+            del out  # pinned memory goes back with its last array
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_frames_it_cannot_take_are_refused(name: str) -> None:
-    with OPEN[name]() as backend:
+def test_frames_it_cannot_take_are_refused(name: str, opened: Callable[[str], Backend]) -> None:
+    with opened(name) as backend:
         for frame in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)):
             with pytest.raises(InputError, match=r"expected uint8 \(height, width, 3\)"):
                 backend.infer(frame)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-def test_a_frame_that_would_not_fit_is_refused_beforehand(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ON_CPU)  # an engine takes its memory when it is opened
+def test_a_frame_that_would_not_fit_is_refused_beforehand(
+    name: str, opened: Callable[[str], Backend], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
-    with OPEN[name]() as backend, pytest.raises(FrameTooLarge, match=r"300x200 .* needs about"):
+    with opened(name) as backend, pytest.raises(FrameTooLarge, match=r"300x200 .* needs about"):
         backend.infer(np.zeros((200, 300, 3), np.uint8))
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_closing_twice_does_nothing(name: str) -> None:
-    backend = OPEN[name]()
+def test_closing_twice_does_nothing(name: str, opened: Callable[[str], Backend]) -> None:
+    backend = opened(name)
     backend.close()
     backend.close()
 

@@ -84,7 +84,7 @@ def test_every_entry_is_covered_by_the_signature(public: Path, name: str) -> Non
 
 def test_the_spec_is_covered_and_the_purpose_is_part_of_what_is_signed(public: Path) -> None:
     with pytest.raises(UntrustedEngine):
-        verify_card(replace(signed(), spec=replace(CARD.spec, scale=2)), public)
+        verify_card(replace(signed(), spec=replace(CARD.spec, scale=2, scales=(2,))), public)
     bare = KEY.sign(signed().signed_bytes()).hex()
     with pytest.raises(UntrustedEngine):
         verify_card(replace(signed(), signature=bare), public)

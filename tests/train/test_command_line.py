@@ -1,5 +1,6 @@
 """edgesr-train as a user types it: import, evaluate, networks. (fit: test_fit.py)"""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ torch = pytest.importorskip("torch", reason="edgesr-train needs PyTorch")
 from edgesr.runtime.command import command
 from edgesr.runtime.images import write_image
 from edgesr.train.__main__ import run
-from edgesr.train.checkpoint import load_checkpoint
+from edgesr.train.checkpoint import load_checkpoint, save_checkpoint
 from edgesr.train.networks import NETWORKS, seeded_network
 
 
@@ -35,6 +36,10 @@ def test_import_then_evaluate(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert report["protocol"] == "matlab" and set(report["data"]) == {"images"}
     scores = report["data"]["images"]
     assert [one["image"] for one in scores["images"]] == ["a", "b"] and scores["mean"]["psnr_8bit_db"] is None
+    assert report["sha256"] == hashlib.sha256((place / "w.safetensors").read_bytes()).hexdigest()
+    assert report["title"] == "ecbsr x2" and report["border"] == 2 and report["settings"]["backend"] == "torch"
+    assert report["versions"]["torch"] == torch.__version__ and report["versions"]["numpy"] == np.__version__
+    assert not report["ensemble"] and not report["grey_as_y"] and report["date"].endswith("+00:00")
     mean = np.mean([one["psnr_db"] for one in scores["images"]])
     assert scores["mean"]["psnr_db"] == pytest.approx(mean) and f"{mean:.2f}" in capsys.readouterr().out
 
@@ -57,6 +62,61 @@ def test_a_deployed_model_is_evaluated_in_its_own_column(place: Path) -> None:
     assert mean["psnr_db"] is None and mean["psnr_8bit_db"] > 5
 
 
+def test_one_model_of_several_scales_is_imported_and_evaluated_at_each(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(seeded_network("vdsr", 4).state_dict(), place / "v.pth")
+    assert command(run, ["import", "v.pth", "--network", "vdsr", "--scale", "4", "3", "2", "-o", "v.safetensors"]) == 0
+    assert "vdsr x4, serves x4, x3, x2," in capsys.readouterr().out
+    for asked, scale in (([], 4), (["--scale", "3"], 3)):
+        arguments = ["evaluate", "v.safetensors", *asked, "--data", "images", "--json", "s.json", "--force"]
+        assert command(run, arguments) == 0
+        report = json.loads((place / "s.json").read_text())
+        assert report["scale"] == report["border"] == scale
+    assert command(run, ["evaluate", "v.safetensors", "--scale", "8", "--data", "images"]) == 2
+    assert "v.safetensors has no x8: its weights serve x4, x3, x2" in capsys.readouterr().err
+
+
+def test_a_variant_is_imported_by_name(place: Path) -> None:
+    torch.save(seeded_network("fsrcnn:s", 2).state_dict(), place / "f.pth")
+    assert command(run, ["import", "f.pth", "--network", "fsrcnn:s", "--scale", "2", "-o", "f.safetensors"]) == 0
+    assert load_checkpoint(place / "f.safetensors")[0].options == seeded_network("fsrcnn:s", 2).options
+
+
+def test_options_of_an_evaluation_are_shown_and_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyrtools")
+    save_checkpoint(place / "w.safetensors", seeded_network("ecbsr", 2))
+    for name in ("a", "b"):
+        write_image(place / "images" / f"{name}.png", np.full((80, 84, 3), 90, np.uint8))
+    arguments = ["evaluate", "w.safetensors", "--data", "images", "--ifc", "--ensemble", "--grey-as-y"]
+    assert command(run, [*arguments, "--json", "s.json"]) == 0
+    told = capsys.readouterr().out
+    assert "self-ensemble" in told and "grey as Y" in told and "IFC" in told and "0.000" in told
+    report = json.loads((place / "s.json").read_text())
+    assert report["ensemble"] and report["grey_as_y"] and "pyrtools" in report["versions"]
+    assert report["data"]["images"]["mean"]["ifc"] == 0
+
+
+def test_an_infinite_psnr_is_null_in_json(place: Path) -> None:
+    for name in ("a", "b"):
+        write_image(place / "images" / f"{name}.png", np.full((40, 44, 3), 90, np.uint8))
+    assert command(run, ["evaluate", "bicubic:2", "--data", "images", "--json", "s.json"]) == 0
+    mean = json.loads((place / "s.json").read_text(), parse_constant=pytest.fail)["data"]["images"]["mean"]
+    assert mean["psnr_8bit_db"] is None and mean["ssim"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("scale", "db"), [(4, 31.89), (3, 34.06)])
+def test_published_carn_m_serves_its_scales(shared: Path, place: Path, scale: int, db: float) -> None:
+    published = str(shared / "weights" / "carn_m" / "carn_m.pth")
+    arguments = ["import", published, "--network", "carn_m", "--scale", "4", "3", "2", "-o", "c.safetensors"]
+    assert command(run, arguments) == 0
+    data = str(shared / "data" / "Set5")
+    arguments = ["evaluate", "c.safetensors", "--scale", str(scale), "--data", data, "--json", "s.json"]
+    assert command(run, arguments) == 0
+    mean = json.loads((place / "s.json").read_text())["data"][data]["mean"]
+    assert mean["psnr_db"] == pytest.approx(db, abs=0.02)
+
+
 def test_networks_lists_the_whole_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert command(run, ["networks"]) == 0
@@ -69,11 +129,17 @@ def test_networks_lists_the_whole_table(capsys: pytest.CaptureFixture[str], monk
     [
         (["import", "w.pth", "--network", "carn", "--scale", "2", "-o", "o.safetensors"], "does not fit carn x2"),
         (["import", "w.pth", "--network", "ecbsr", "--scale", "3", "-o", "o.safetensors"], "does not fit ecbsr x3"),
+        (["import", "w.pth", "--network", "ecbsr", "--scale", "2", "3", "-o", "o.safetensors"], "expected one scale"),
+        (["import", "w.pth", "--network", "vdsr", "--scale", "2", "2", "-o", "o.safetensors"], "names one twice"),
         (["import", "w.pth", "--network", "ecbsr", "--scale", "2", "-o", "o.onnx"], "does not end in .safetensors"),
         (["import", "nowhere.pth", "--network", "ecbsr", "--scale", "2", "-o", "o.safetensors"], "does not exist"),
         (["import", "images/a.png", "--network", "ecbsr", "--scale", "2", "-o", "o.safetensors"], "plain tensors"),
         (["evaluate", "nowhere.safetensors", "--data", "images"], "does not exist"),
         (["evaluate", "w.pth", "--data", "images"], "no model"),
+        (["evaluate", "bicubic", "--scale", "2", "--data", "images"], "x4 and serves no x2; expected bicubic:2"),
+        (["evaluate", "bicubic", "--ensemble", "--data", "images"], "bicubic x4 gives rounded bytes"),
+        (["evaluate", "bicubic", "--ifc", "--data", "images"], "images/a.png: IFC needs 72x72"),
+        (["evaluate", "nowhere.engine", "--data", "images"], "does not exist"),
         (["evaluate", "bicubic", "--data", "nowhere"], "is no folder"),
         (["evaluate", "bicubic", "--data", "."], "holds no image"),
         (["evaluate", "bicubic", "--data", "images", "--json", "nowhere/s.json"], "is no folder"),
