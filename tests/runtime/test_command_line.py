@@ -113,6 +113,7 @@ def test_a_mistake_is_told_in_one_line_and_leaves_nothing(
 
 def start(arguments: list[str], place: Path, limit: int | None = None) -> "subprocess.Popen[str]":
     def limited() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, and all below them, ignore it
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
