@@ -15,6 +15,7 @@ from rich.table import Table
 from edgesr.runtime.command import Parser, command
 from edgesr.runtime.errors import InputError, MissingDependency
 from edgesr.runtime.files import check_output, replaced
+from edgesr.runtime.spec import ModelSpec
 
 if TYPE_CHECKING:
     from edgesr.train.evaluate import Score
@@ -98,7 +99,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def bring(options: Namespace, _rest: Sequence[str]) -> None:
-    from edgesr.train.checkpoint import save_checkpoint
+    from edgesr.train.checkpoint import read_metadata, save_checkpoint
     from edgesr.train.published import network_from_published
 
     _check_suffix(options.output, ".safetensors")
@@ -107,7 +108,7 @@ def bring(options: Namespace, _rest: Sequence[str]) -> None:
         raise InputError(f"--scale {' '.join(map(str, options.scale))} names one twice; give each scale once")
     network = network_from_published(options.file, options.network, *options.scale)
     save_checkpoint(options.output, network, origin=f"published by the authors: {network.paper.link}")
-    spec = network.spec()
+    spec = ModelSpec.from_json(read_metadata(options.output)["spec"])  # counting it again may take ten seconds
     served = f", serves {', '.join(f'x{scale}' for scale in spec.scales)}" if len(spec.scales) > 1 else ""
     print(
         f"wrote {options.output}: {spec.title}{served}, {spec.parameters:,} parameters; "

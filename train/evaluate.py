@@ -15,6 +15,7 @@ from edgesr.runtime.frame import Pixels
 from edgesr.runtime.images import image_files, read_image
 from edgesr.runtime.quality import RDSRN_RULER, RULER, Ruler, crop_to_multiple, psnr, ssim
 from edgesr.runtime.resize import downscale
+from edgesr.runtime.spec import ModelSpec
 from edgesr.train.ifc import ifc
 
 if TYPE_CHECKING:  # a board scores its engines without PyTorch
@@ -158,8 +159,8 @@ def scale_of(model: "Network | Backend") -> int:
 
 
 def title_of(model: "Network | Backend") -> str:
-    """For tables. A network's spec has one too, but counting the deepest takes ten seconds."""
-    return model.title if isinstance(model, Backend) else f"{model.name} x{model.scale}"
+    """For tables."""
+    return model.title if isinstance(model, Backend) else _sizes(model).title
 
 
 def _infer(backend: Backend, low: Pixels) -> Pixels:
@@ -179,16 +180,27 @@ def _infer(backend: Backend, low: Pixels) -> Pixels:
 
 def _forward(network: "Network", low: Pixels, ruler: Ruler, ensemble: bool) -> Floats:
     height, width = low.shape[:2]
-    if min(height, width) < network.min_size or height % network.size_multiple or width % network.size_multiple:
-        raise InputError(
-            f"it becomes {width}x{height}; {title_of(network)} needs at least {network.min_size}x{network.min_size}, in "
-            f"multiples of {network.size_multiple}: leave the image out"
-        )
+    _sizes(network).check_size(width, height)
     try:
         return sharpen(network, low, ruler, ensemble=ensemble)
     except RuntimeError as error:  # torch's, for want of memory as for a size that a layer cannot take
         reason = str(error).strip().splitlines()[0]
         raise BackendFailed(f"{title_of(network)} failed on {width}x{height}: {reason}") from error
+
+
+def _sizes(network: "Network") -> ModelSpec:
+    """What sizes the network takes, and nothing more: to count the deepest takes ten seconds."""
+    return ModelSpec(
+        name=network.name,
+        scale=network.scale,
+        colour=network.colour,
+        parameters=0,
+        multiply_adds_per_pixel=0,
+        receptive_field=None,
+        size_multiple=network.size_multiple,
+        min_size=network.min_size,
+        fixed_size=network.fixed_size,
+    )
 
 
 def mean_score(scores: Sequence[Score]) -> Score:

@@ -105,7 +105,7 @@ def test_an_infinite_psnr_is_null_in_json(place: Path) -> None:
     assert mean["psnr_8bit_db"] is None and mean["ssim"] == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("scale", "db"), [(4, 31.89), (3, 34.06)])
+@pytest.mark.parametrize(("scale", "db"), [(3, 34.06), pytest.param(4, 31.89, marks=pytest.mark.slow)])
 def test_published_carn_m_serves_its_scales(shared: Path, place: Path, scale: int, db: float) -> None:
     published = str(shared / "weights" / "carn_m" / "carn_m.pth")
     arguments = ["import", published, "--network", "carn_m", "--scale", "4", "3", "2", "-o", "c.safetensors"]

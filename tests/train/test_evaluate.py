@@ -28,7 +28,8 @@ def folder(tmp_path: Path) -> Path:
 class Nearest(torch.nn.Module):
     """Repeats pixels, and brightens by a ramp from left to right, so that it sees how a frame lies."""
 
-    name, scale, colour, min_size, size_multiple = "nearest", 2, "rgb", 1, 1
+    name, scale, colour = "nearest", 2, "rgb"
+    min_size, size_multiple, fixed_size = 1, 1, 0
 
     def __init__(self, gain: float = 1.0, ramp: float = 0.0) -> None:
         super().__init__()
@@ -116,11 +117,11 @@ def test_an_image_that_a_network_cannot_take_is_named(folder: Path) -> None:
             list(evaluate(network, folder, PROTOCOLS["matlab"]))
         return str(caught.value)
 
-    small, uneven, broken = Nearest(), Nearest(), Nearest()
-    small.min_size, uneven.size_multiple = 46, 4
+    small, uneven, fixed, broken = Nearest(), Nearest(), Nearest(), Nearest()
+    small.min_size, uneven.size_multiple, fixed.fixed_size = 46, 4, 16
     broken.forward = lambda x: x.new_empty(1 << 60)
-    assert "coffee.png: it becomes 61x45; nearest x2 needs at least 46x46" in told(small)
-    assert "in multiples of 4" in told(uneven)
+    assert "coffee.png: the frame is 61x45; nearest x2 needs at least 46x46" in told(small)
+    assert "needs multiples of 4" in told(uneven) and "takes 16x16 alone" in told(fixed)
     assert "coffee.png: nearest x2 failed on 61x45: " in told(broken)
 
 
