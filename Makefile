@@ -5,6 +5,8 @@ BIN := .venv/bin
 # Two test processes or more, one thread each: PyTorch's own threads gain nothing on small networks.
 PARALLEL := -n auto --maxprocesses 4
 export OMP_NUM_THREADS ?= 1
+# A board's TensorRT and OpenCV come with its system, and are seen from there alone.
+SYSTEM := $(if $(filter aarch64,$(shell uname -m)),--system-site-packages)
 
 .PHONY: demo test test-py310 test-slow check format compare models networks scores clean
 
@@ -58,7 +60,7 @@ clean:
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "edgesr needs Python 3.10 or later; found $$($(PYTHON) --version). Name one: make PYTHON=python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(SYSTEM) .venv
 
 .venv/.demo-installed: pyproject.toml setup.py | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'

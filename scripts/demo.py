@@ -55,7 +55,8 @@ def main(_arguments: object = ()) -> None:
         f"Look at {OUTPUT}/side_by_side.png and {OUTPUT}/sharpened.mp4\n"
         "Next, with a video or picture of yours:      .venv/bin/edgesr-run YOUR.mp4 sharpened.mp4\n"
         "What it costs on this machine:               .venv/bin/edgesr-bench latency runtime/models/ecbsr_x4.cpu.onnx --size 320x180\n"
-        "The same on a board (JetPack 6, Python 3.10): git clone, then make demo; edgesr-jetson info says what the board is",
+        "The same on a board (JetPack 6, Python 3.10): git clone, make demo, then with PyCUDA installed (docs/engines.md)\n"
+        "  .venv/bin/edgesr-export runtime/models/ecbsr_x4.onnx -o ecbsr_x4.engine --size 320x180",
         highlight=False,
         soft_wrap=True,
     )
