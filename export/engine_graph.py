@@ -19,7 +19,7 @@ from edgesr.export.precision import fp16_from_fp32
 from edgesr.export.proof import Convolution
 from edgesr.export.ranges import frames_for_ranges, measured_ranges
 from edgesr.export.rules import check_rules
-from edgesr.export.tensors import Tensors, prepared
+from edgesr.export.tensors import Tensors, drop_unread, prepared
 from edgesr.runtime.card import Profile
 from edgesr.runtime.errors import ForeignModel, InputError
 from edgesr.runtime.spec import ModelSpec
@@ -158,18 +158,5 @@ def with_size(model: onnx.ModelProto, size: tuple[int, int], scale: int) -> onnx
             name = f"{node.name}.shape"
             graph.initializer.append(numpy_helper.from_array(np.array(shapes[node.output[0]], np.int64), name))
             node.input[1] = name
-    _drop_unread(graph)
+    drop_unread(graph)
     return copy
-
-
-def _drop_unread(graph: onnx.GraphProto) -> None:
-    """Nodes and constants that nothing reads any more."""
-    read = {end.name for end in graph.output}
-    for node in reversed(list(graph.node)):
-        if read.isdisjoint(node.output):
-            graph.node.remove(node)
-        else:
-            read.update(node.input)
-    for constant in list(graph.initializer):
-        if constant.name not in read:
-            graph.initializer.remove(constant)

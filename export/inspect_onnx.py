@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # protobuf ships no types
+from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto
 from rich.box import SIMPLE_HEAD
 from rich.table import Table

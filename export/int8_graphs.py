@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper, version_converter
 from edgesr.export.islands import made_from_statistics
 from edgesr.export.ranges import TensorRange
 from edgesr.export.rules import OURS
-from edgesr.export.tensors import Tensors, prepared
+from edgesr.export.tensors import Tensors, drop_unread, prepared
 from edgesr.runtime.errors import InputError
 
 __all__ = ["FINEST", "Steps", "int8_convolutions", "on_grid", "steps_from_ranges", "with_int8", "with_typed_opset"]
@@ -135,7 +135,8 @@ def on_grid(model: onnx.ModelProto, steps: Mapping[str, Steps]) -> onnx.ModelPro
             snapped[name] = numpy_helper.from_array(np.clip(np.rint(weight / step), -LARGEST, LARGEST) * step, name)
             node.input[1] = name
     model.graph.initializer.extend(snapped.values())
-    return _without_unused(model)
+    drop_unread(model.graph)
+    return model
 
 
 def with_int8(model: onnx.ModelProto, steps: Mapping[str, Steps]) -> onnx.ModelProto:
@@ -186,11 +187,3 @@ def with_typed_opset(model: onnx.ModelProto) -> onnx.ModelProto:
         raise InputError(f"this graph cannot be brought to opset {TYPED_OPSET}: {reason}") from error
     converted.ir_version = TYPED_IR
     return prepared(converted)
-
-
-def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
-    used = {name for node in model.graph.node for name in node.input}
-    kept = [constant for constant in model.graph.initializer if constant.name in used]
-    model.graph.ClearField("initializer")
-    model.graph.initializer.extend(kept)
-    return model

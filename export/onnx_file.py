@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
+from google.protobuf.message import DecodeError
 
 from edgesr.runtime.errors import ForeignModel, MissingFile
 from edgesr.runtime.spec import ModelSpec

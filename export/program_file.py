@@ -65,7 +65,7 @@ def load_program(path: Path, device: str = "cpu") -> Program:
             f"{path} was written by PyTorch {card.torch}; {torch.__version__} cannot read it ({_line(error)})"
         ) from error
     module = program.module().to(device)
-    return Program(module.to(memory_format=torch.channels_last), card)  # type: ignore[call-overload]
+    return Program(module.to(memory_format=torch.channels_last), card)  # type: ignore[call-overload]  # torch's stub lacks it
 
 
 def _card(path: Path) -> ProgramCard:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgesr.export.onnx_graph import copied
 
-__all__ = ["ANY_TYPE", "FLOAT", "FLOAT16", "Tensors", "prepared", "stays_float"]
+__all__ = ["ANY_TYPE", "FLOAT", "FLOAT16", "Tensors", "drop_unread", "prepared", "stays_float"]
 
 FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
 ANY_TYPE = {"Cast", "Shape", "Size"}
@@ -71,3 +71,16 @@ def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
             node.name = f"{node.name or node.op_type}.{position}"
         names.add(node.name)
     return copy
+
+
+def drop_unread(graph: onnx.GraphProto) -> None:
+    """Nodes and constants that nothing reads any more."""
+    read = {end.name for end in graph.output}
+    for node in reversed(list(graph.node)):
+        if read.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            read.update(node.input)
+    for constant in list(graph.initializer):
+        if constant.name not in read:
+            graph.initializer.remove(constant)

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -191,12 +192,11 @@ class CudaDevice:
 
 def _pycuda() -> ModuleType:
     try:
-        from pycuda import driver
+        return import_module("pycuda.driver")
     except ImportError as error:
         raise MissingDependency(
             f"PyCUDA is missing ({error}): pip install 'edgesr[engine]' (with /usr/local/cuda/bin on PATH, it is compiled)"
         ) from error
-    return driver  # type: ignore[no-any-return]  # a module without types
 
 
 def _line(error: Exception) -> str:

@@ -12,7 +12,10 @@ from edgesr.runtime.files import replaced
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.memory import check_fits
 
-__all__ = ["IMAGE_SUFFIXES", "image_files", "opencv", "read_image", "write_image"]
+__all__ = ["GREY", "IMAGE_SUFFIXES", "image_files", "opencv", "read_image", "write_image"]
+
+GREY = "grey: taken as three equal channels"
+"""What `read_image` notes of a file that is stored grey."""
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -104,7 +107,7 @@ def read_image(path: Path) -> tuple[Pixels, list[str]]:
     colour = decode(cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     notes = []
     if stored.ndim == 2:
-        notes.append("grey: taken as three equal channels")
+        notes.append(GREY)
     elif stored.shape[2] == 4:
         notes.append("transparency dropped")
     if colour.dtype == np.uint16:

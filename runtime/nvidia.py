@@ -7,6 +7,7 @@ import ctypes
 import sys
 from collections import deque
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -50,12 +51,12 @@ def import_tensorrt() -> ModuleType:
     Raises MissingDependency, with what to install where.
     """
     try:
-        import tensorrt
+        tensorrt = import_module("tensorrt")
     except (ImportError, OSError) as error:  # OSError: of a wheel whose libraries are damaged
         raise _no_tensorrt(" ".join(str(error).split())) from error
     if not hasattr(tensorrt, "__version__"):
         raise _no_tensorrt(f"a folder named tensorrt stands before it: {next(iter(tensorrt.__path__))}")
-    return tensorrt  # type: ignore[no-any-return]  # a module without types
+    return tensorrt
 
 
 def _no_tensorrt(why: str) -> MissingDependency:

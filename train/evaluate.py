@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgesr.runtime.backends import Backend
 from edgesr.runtime.errors import BackendFailed, EdgeSRError, FrameTooLarge, InputError, MissingDependency
 from edgesr.runtime.frame import Pixels
-from edgesr.runtime.images import image_files, read_image
+from edgesr.runtime.images import GREY, image_files, read_image
 from edgesr.runtime.quality import RDSRN_RULER, RULER, Ruler, crop_to_multiple, psnr, ssim
 from edgesr.runtime.resize import downscale
 from edgesr.runtime.spec import ModelSpec
@@ -26,8 +26,6 @@ if TYPE_CHECKING:  # a board scores its engines without PyTorch
 __all__ = ["PROTOCOLS", "Protocol", "Score", "evaluate", "mean_score", "scale_of", "sharpen", "title_of"]
 
 Floats = NDArray[np.float64]
-GREY = "grey: taken as three equal channels"
-"""What `read_image` says of an image that is stored grey."""
 ANY_SIZE = {
     "tensorrt": "build the engine for many sizes, with --min, --opt and --max",
     "onnxruntime": "export it without --size",

@@ -51,7 +51,7 @@ def test_an_open_size_keeps_it() -> None:
     ],
 )
 def test_the_graph_is_typed_from_10_12_on(precision: str, version: str, kind: str, typed: bool) -> None:
-    graph = engine_graph(MODEL, precision, [FIXED], version)  # type: ignore[arg-type]
+    graph = engine_graph(MODEL, precision, [FIXED], version)
     halves = [c for c in onnx.load_from_string(graph.onnx).graph.initializer if c.data_type == onnx.TensorProto.FLOAT16]
     assert graph.kind == kind and bool(halves) == typed
     assert {entry.name for entry in graph.convolutions} == {
