@@ -41,10 +41,13 @@ format: .venv/.dev-installed
 compare: .venv/.dev-installed
 	$(BIN)/python scripts/compare.py
 
-# The default network's two ONNX files, from the checkpoint that they must equal (tests/export/test_shipped.py).
+# The default network's two ONNX files for each scale, from the checkpoints that they must equal (tests/export/test_shipped.py).
 models: .venv/.dev-installed
-	$(BIN)/edgesr-export train/weights/ecbsr_x4.safetensors -o runtime/models/ecbsr_x4.onnx --force
-	$(BIN)/edgesr-export train/weights/ecbsr_x4.safetensors -o runtime/models/ecbsr_x4.cpu.onnx --target cpu --force
+	for scale in 2 3 4; do \
+		weights=train/weights/ecbsr_x$$scale.safetensors; model=runtime/models/ecbsr_x$$scale; \
+		$(BIN)/edgesr-export $$weights -o $$model.onnx --force && \
+		$(BIN)/edgesr-export $$weights -o $$model.cpu.onnx --target cpu --force || exit 1; \
+	done
 
 # The table of docs/networks.md, from the code; a test fails where it has drifted.
 networks: .venv/.dev-installed

@@ -17,7 +17,7 @@ setup(
     package_dir={f"edgesr.{part}": part for part in PARTS},
     package_data={
         "": ["py.typed"],
-        "edgesr.train": ["recipes/*.yaml"],
+        "edgesr.train": ["recipes/*.yaml", "recipes/shipped/*.yaml"],
         "edgesr.runtime": ["models/*.onnx"],
         "edgesr.jetson": ["boards.json"],
         "edgesr.benchmarks": ["matrices/*.yaml"],

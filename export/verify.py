@@ -11,7 +11,7 @@ from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.quality import RULER
 from edgesr.runtime.resize import upscale
-from edgesr.train.data.folders import network_input
+from edgesr.train.data.colour import network_input
 from edgesr.train.networks import Network
 
 __all__ = ["check_parity", "frames_for_checks", "reference"]

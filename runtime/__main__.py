@@ -41,7 +41,7 @@ def parser() -> Parser:
     make.add_argument(
         "--model",
         default=str(DEFAULT_MODEL),
-        help="an .onnx file or an .engine of edgesr-export, or bicubic (default: the shipped ECBSR x4)",
+        help="an .onnx file or an .engine of edgesr-export, default:2, default:3, or bicubic (default: the shipped ECBSR x4)",
     )
     make.add_argument("--trust", type=Path, metavar="PUBLIC_KEY", help="run an engine only if this key signed its card")
     make.add_argument("--threads", type=int, help="of the network on the CPU (default: all cores)")

@@ -4,17 +4,23 @@ Two bicubics exist and must not be confused: this one (a = -0.5, widened when sh
 R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 1981.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, overload
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from edgesr.runtime.frame import Pixels
 
-__all__ = ["bicubic_kernel", "bicubic_taps", "downscale", "imresize", "upscale"]
+__all__ = ["bicubic_kernel", "bicubic_taps", "downscale", "downscale_floats", "imresize", "upscale"]
 
 KERNEL_RADIUS = 2.0
+
+BLOCK, BLOCK_MARGIN = 16, 3  # output pixels (input pixels when enlarging) of one matrix product, and those around them
+STRIP = 4096  # columns at a time, so that a large image does not leave the processor's cache
+TIE = 1e-6  # from a half: the order of adding moves a sum by less than 1e-12
 
 
 def bicubic_kernel(x: NDArray[np.float64], a: float = -0.5) -> NDArray[np.float64]:
@@ -51,13 +57,99 @@ def contributions(size: int, new_size: int, scale: float) -> tuple[NDArray[np.in
     return mirror[position[used] % (2 * size)], weight[used]
 
 
-def _resize_rows(pixels: NDArray[np.float64], new_height: int, scale: float) -> NDArray[np.float64]:
+def _resize_rows(pixels: NDArray[Any], new_height: int, scale: float) -> NDArray[np.float64]:
     rows, weight = contributions(pixels.shape[0], new_height, scale)
     shape = (new_height,) + (1,) * (pixels.ndim - 1)
     out = np.zeros((new_height, *pixels.shape[1:]))
     for row, w in zip(rows, weight, strict=True):
         out += pixels[row] * w.reshape(shape)
     return out
+
+
+def _settled(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Rounded half up, as MATLAB does with what is positive; `values` is used up."""
+    np.clip(values, 0, 255, out=values)
+    values += 0.5
+    return values.astype(np.uint8)
+
+
+def _resize_bytes(pixels: NDArray[np.uint8], new_height: int, scale: float) -> NDArray[np.uint8]:
+    return _settled(_resize_rows(pixels, new_height, scale))
+
+
+@lru_cache(maxsize=16)
+def _block(scale: float) -> tuple[NDArray[np.floating[Any]], int, int]:
+    """A whole factor's weights for one block: a matrix (outputs, inputs), how many of the inputs lie before the block's
+    own, and how many are the block's own.
+
+    In float32 where sums of bytes so weighted are exact in whatever order, as at x2 and x4; else in float64.
+    """
+    step, grown = (round(1 / scale), 1) if scale < 1 else (1, round(scale))
+    size, margin = (BLOCK + 2 * BLOCK_MARGIN) * step, BLOCK_MARGIN * step
+    rows, weight = contributions(size, size * grown // step, scale)
+    matrix = np.zeros((size * grown // step, size))
+    for row, w in zip(rows, weight, strict=True):
+        np.add.at(matrix, (np.arange(len(matrix)), row), w)
+    matrix = matrix[BLOCK_MARGIN * grown : -BLOCK_MARGIN * grown]
+    return (matrix.astype(np.float32) if _is_exact(matrix) else matrix), margin, BLOCK * step
+
+
+def _is_exact(matrix: NDArray[np.float64]) -> bool:
+    """Whether the weights are whole multiples of a power of a half, and all sums fit into the 24 bits of a float32."""
+    for digits in range(16):
+        whole = matrix * 2**digits
+        if np.array_equal(whole, np.rint(whole)):
+            return bool(np.abs(whole).sum(axis=1).max() * 255 < 2**24)
+    return False
+
+
+def _resize_bytes_by_blocks(pixels: NDArray[np.uint8], new_height: int, scale: float) -> NDArray[np.uint8]:
+    """`_resize_bytes` to the bit, for a whole factor: matrix products of blocks.
+
+    They add up in another order. Where that could decide a rounding, the sum is taken again in order.
+    """
+    matrix = _block(scale)[0]
+    columns = pixels.reshape(len(pixels), -1)
+    out = np.empty((new_height, columns.shape[1]), np.uint8)
+    for first in range(0, columns.shape[1], STRIP):
+        strip = columns[:, first : first + STRIP]
+        values = _products(strip, new_height, scale, matrix.dtype)
+        if matrix.dtype != np.float32:
+            _decide_ties(values, strip, scale)
+        out[:, first : first + STRIP] = _settled(values)
+    return out.reshape(new_height, *pixels.shape[1:])
+
+
+def _products(
+    columns: NDArray[Any], new_height: int, scale: float, dtype: np.dtype[np.floating[Any]]
+) -> NDArray[np.floating[Any]]:
+    """(H, N) -> (new_height, N): block after block of rows as a matrix times the rows that it reads."""
+    matrix, _, stride = _block(scale)
+    read = columns[_block_rows(len(columns), new_height, scale)].astype(dtype, copy=False)
+    blocks, row = -(-new_height // len(matrix)), read.strides[0]
+    windows = as_strided(
+        read, (blocks, matrix.shape[1], read.shape[1]), (stride * row, row, read.strides[1]), writeable=False
+    )
+    values: NDArray[np.floating[Any]] = matrix.astype(dtype, copy=False) @ windows
+    return values.reshape(-1, columns.shape[1])[:new_height]
+
+
+@lru_cache(maxsize=64)
+def _block_rows(size: int, new_height: int, scale: float) -> NDArray[np.intp]:
+    """The input rows of all blocks, their margins included, mirrored at the edges."""
+    matrix, margin, stride = _block(scale)
+    mirror = np.concatenate([np.arange(size), np.arange(size)[::-1]])
+    return mirror[np.arange(-margin, -(-new_height // len(matrix)) * stride + margin) % (2 * size)]
+
+
+def _decide_ties(values: NDArray[np.floating[Any]], pixels: NDArray[np.uint8], scale: float) -> None:
+    """Take the sums that are nearly a half again, in the order of `_resize_rows`."""
+    rows, weight = contributions(len(pixels), len(values), scale)
+    row, column = np.nonzero(np.abs(values - np.rint(values)) > 0.5 - TIE)
+    again = np.zeros(len(row))
+    for tap, w in zip(rows, weight, strict=True):
+        again += pixels[tap[row], column] * w[row]
+    values[row, column] = again
 
 
 @overload
@@ -70,14 +162,12 @@ def imresize(pixels: NDArray[Any], width: int, height: int, scale: float) -> NDA
     uint8 is rounded after each pass, as MATLAB does, and comes back as uint8; anything else is computed and
     returned as float64 without rounding or clipping.
     """
-    rounded = pixels.dtype == np.uint8
-
-    def settle(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.floor(np.clip(values, 0, 255) + 0.5) if rounded else values
-
-    tall = settle(_resize_rows(pixels.astype(np.float64), height, scale))
-    wide = settle(_resize_rows(tall.swapaxes(0, 1), width, scale)).swapaxes(0, 1)
-    return np.ascontiguousarray(wide.astype(np.uint8) if rounded else wide)
+    resize: Callable[[NDArray[Any], int, float], NDArray[Any]] = _resize_rows
+    if pixels.dtype == np.uint8:
+        factor = max(scale, 1 / scale)
+        resize = _resize_bytes_by_blocks if abs(factor - round(factor)) < 1e-9 else _resize_bytes
+    tall = resize(pixels, height, scale)
+    return np.ascontiguousarray(resize(tall.swapaxes(0, 1), width, scale).swapaxes(0, 1))
 
 
 @overload
@@ -88,6 +178,15 @@ def downscale(pixels: NDArray[Any], scale: int) -> NDArray[Any]:
     """1/scale of the size, rounded up, as MATLAB's imresize(pixels, 1/scale)."""
     height, width = (-(-side // scale) for side in pixels.shape[:2])
     return imresize(pixels, width, height, 1 / scale)
+
+
+def downscale_floats(pixels: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
+    """`downscale` of floats in float32, five times as fast: within 0.001 code values of it."""
+    for _ in range(2):  # rows, then columns, which lie as rows after the first turn
+        height = -(-len(pixels) // scale)
+        values = _products(pixels.reshape(len(pixels), -1), height, 1 / scale, np.dtype(np.float32))
+        pixels = np.asarray(values, np.float32).reshape(height, *pixels.shape[1:]).swapaxes(0, 1)
+    return np.ascontiguousarray(pixels)
 
 
 @overload

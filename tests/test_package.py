@@ -12,8 +12,7 @@ ROOT = Path(__file__).parent.parent
 PARTS = ("train", "export", "runtime", "benchmarks", "jetson")
 DATA = {
     "jetson/boards.json",
-    "runtime/models/ecbsr_x4.onnx",
-    "runtime/models/ecbsr_x4.cpu.onnx",
+    *(f"runtime/models/ecbsr_x{scale}{form}.onnx" for scale in (2, 3, 4) for form in ("", ".cpu")),
     *(f"{part}/py.typed" for part in PARTS),
 }
 

@@ -1,9 +1,9 @@
-"""edgesr-train: train a network, score it, import the checkpoints that authors published."""
+"""edgesr-train: prepare images, train a network, score it, import the checkpoints that authors published."""
 
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from edgesr.runtime.command import Parser, command
 from edgesr.runtime.errors import InputError, MissingDependency
 from edgesr.runtime.files import check_output, replaced
 from edgesr.runtime.spec import ModelSpec
+from edgesr.train import bench_command, prepare_command
 
 if TYPE_CHECKING:
     from edgesr.train.evaluate import Score
@@ -27,8 +28,11 @@ EXAMPLES = """examples:
   edgesr-train evaluate rdsrn_x4.safetensors --data Set5 --data Set14 --ifc
   edgesr-train evaluate carn_m.safetensors --scale 3 --data Set5 --ensemble
   edgesr-train evaluate rdsrn_x4.engine --data Set5 --json scores.json
-  edgesr-train fit default_x4 --data.root ~/datasets --output runs/default_x4
-  edgesr-train fit default_x4 --output runs/default_x4 --resume
+  edgesr-train evaluate rdsrn_x4.safetensors --data Set14 --degrade noise:25
+  edgesr-train prepare ~/DIV2K_train_HR -o div2k.h5 --scale 4
+  edgesr-train fit rdsrn_x4 --data.root ~/datasets --output runs/rdsrn_x4
+  edgesr-train fit rdsrn_x4 --output runs/rdsrn_x4 --resume
+  edgesr-train bench ecbsr_x4 --data.root ~/datasets
   edgesr-train networks
 """
 
@@ -62,6 +66,12 @@ def parser() -> Parser:
     score.add_argument(
         "--protocol", choices=("matlab", "rdsrn"), default="matlab", help="the field's ruler, or RDSRN's authors'"
     )
+    score.add_argument(
+        "--degrade",
+        metavar="STEPS",
+        help="low resolution by noise:25, blur:1.2,noise:5..15,jpeg:40, camera, or a YAML list of steps",
+    )
+    score.add_argument("--seed", type=int, default=1, help="of what --degrade draws (default: 1)")
     score.add_argument("--ifc", action="store_true", help="measure IFC too; about a second for 512x512")
     score.add_argument(
         "--ensemble",
@@ -80,7 +90,16 @@ def parser() -> Parser:
     train.add_argument("recipe", help="a YAML file, or the name of one that edgesr brings")
     train.add_argument("--output", type=Path, help="folder of the run (default: runs/RECIPE)")
     train.add_argument("--resume", action="store_true", help="go on from the folder's last checkpoint")
+    train.add_argument(
+        "--save-steps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="write a checkpoint after every N steps (default: every five minutes), and after every epoch",
+    )
 
+    prepare_command.add_to(verbs)
+    bench_command.add_to(verbs)
     verbs.add_parser("networks", prog="edgesr-train networks", help="the table of networks, with what they cost")
     return make
 
@@ -88,10 +107,10 @@ def parser() -> Parser:
 def run(arguments: Sequence[str]) -> None:
     make = parser()
     options, rest = make.parse_known_args(arguments)
-    if rest and options.verb != "fit":
+    if rest and options.verb not in ("fit", "bench"):
         make.error(f"unrecognised: {' '.join(rest)}")
     try:
-        {"import": bring, "evaluate": score, "fit": train, "networks": networks}[options.verb](options, rest)
+        VERBS[options.verb](options, rest)
     except ImportError as error:
         raise MissingDependency(
             f"edgesr-train needs a missing package ({error}): pip install 'edgesr[train]'"
@@ -117,12 +136,16 @@ def bring(options: Namespace, _rest: Sequence[str]) -> None:
 
 
 def score(options: Namespace, _rest: Sequence[str]) -> None:
+    from edgesr.train.data.degradations import parse_chain
     from edgesr.train.evaluate import PROTOCOLS, Score, evaluate, mean_score, title_of
     from edgesr.train.report import evaluation_report
 
     if options.json:
         check_output(options.json, force=options.force)
-    protocol = replace(PROTOCOLS[options.protocol], grey_as_y=options.grey_as_y)
+    chain = None if options.degrade is None else parse_chain(options.degrade)
+    if chain and options.protocol == "rdsrn":
+        raise InputError("--protocol rdsrn makes its own low resolution; leave it or --degrade out")
+    protocol = replace(PROTOCOLS[options.protocol], grey_as_y=options.grey_as_y, degrade=chain, seed=options.seed)
     console, data = Console(), dict[str, list[Score]]()
     with _opened(options.model, options.scale) as model:
         for folder in options.data:
@@ -134,8 +157,10 @@ def score(options: Namespace, _rest: Sequence[str]) -> None:
             title = f"{title_of(model)} on {folder.resolve().name}, {options.protocol} protocol"
             title += ", self-ensemble" if options.ensemble else ""
             title += ", grey as Y" if options.grey_as_y else ""
+            title += f", degraded by {options.degrade}, seed {options.seed}" if chain else ""
             console.print(_score_table(title, [*scores, mean_score(scores)], with_ifc=options.ifc))
         settings = {"protocol": options.protocol, "grey_as_y": options.grey_as_y, "ensemble": options.ensemble}
+        settings |= {"degrade": chain, "seed": options.seed}
         result = evaluation_report(model, options.model, data, **settings)
     if options.json:
         with replaced(options.json) as beside:
@@ -160,12 +185,13 @@ def _opened(model: str, scale: int | None) -> Iterator[Any]:
 
 
 def train(options: Namespace, rest: Sequence[str]) -> None:
-    from edgesr.train.checkpoint import read_metadata
     from edgesr.train.fit import fit
 
     output = options.output or Path("runs") / Path(options.recipe).stem
-    done = fit(options.recipe, output, rest, resume=options.resume)
-    print(f"wrote {done}: {read_metadata(done)['scores']}")
+    console = Console(stderr=True, soft_wrap=True)
+    done = fit(options.recipe, output, rest, resume=options.resume, save_steps=options.save_steps, tell=console.print)
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in done.scores.items())
+    print(f"wrote {done.checkpoint}: {scores or 'not scored'}")
 
 
 def networks(_options: Namespace, _rest: Sequence[str]) -> None:
@@ -191,6 +217,17 @@ def _score_table(title: str, scores: "Sequence[Score]", *, with_ifc: bool) -> Ta
 
 def _figure(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
+
+
+VERBS: dict[str, Callable[[Namespace, Sequence[str]], None]] = {
+    "import": bring,
+    "evaluate": score,
+    "prepare": prepare_command.prepare,
+    "inspect": prepare_command.inspect,
+    "fit": train,
+    "bench": bench_command.bench,
+    "networks": networks,
+}
 
 
 def main() -> None:

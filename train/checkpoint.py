@@ -4,6 +4,7 @@ Weights are stored in the network's training form, so that training can go on fr
 """
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from edgesr.runtime.files import replaced
 from edgesr.runtime.spec import ModelSpec
 from edgesr.train.networks import Network, build_network
 
-__all__ = ["load_checkpoint", "load_weights", "read_metadata", "save_checkpoint"]
+__all__ = ["begin_from", "brought", "load_checkpoint", "load_weights", "read_metadata", "save_checkpoint"]
 
 FORMAT = "edgesr-checkpoint-1"
 
@@ -62,6 +63,30 @@ def load_checkpoint(path: Path, scale: int | None = None) -> tuple[Network, dict
     return network.eval(), json.loads(metadata["scores"])
 
 
+def brought(path: Path) -> Path:
+    """A path as given or, where nothing lies there, what edgesr brings under it: weights/ecbsr_x4.safetensors."""
+    ours = Path(str(files("edgesr.train"))) / path
+    return ours if not path.exists() and ours.exists() else path
+
+
+def begin_from(network: Network, path: Path) -> list[str]:
+    """Fill the network with what fits of another checkpoint of its kind; return the names of what stays fresh.
+
+    Weights of another size become the network's own where it knows how (`Network.adopted`). Raises CheckpointMismatch
+    for another kind of network, and where nothing fits.
+    """
+    metadata, state = _read(path)
+    theirs, ours = ModelSpec.from_json(metadata["spec"]), network.state_dict()
+    if theirs.name != network.name:
+        raise CheckpointMismatch(f"{path} holds {theirs.name}; expected weights of {network.name} to begin from")
+    state = network.adopted(state)
+    fitting = {key: tensor for key, tensor in state.items() if key in ours and ours[key].shape == tensor.shape}
+    if not fitting:
+        raise CheckpointMismatch(f"nothing in {path} fits {network.name} x{network.scale} {network.options or ''}")
+    network.load_state_dict(ours | fitting)
+    return [key for key in ours if key not in fitting]
+
+
 def load_weights(network: Network, state: dict[str, Tensor], origin: str) -> None:
     """Fill the network; raises CheckpointMismatch that names missing, surplus and wrongly shaped keys."""
     wanted = network.state_dict()
@@ -91,6 +116,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise InputError(
             f"{path} cannot be read as .safetensors ({error}); published .pth files: edgesr-train import"
         ) from error
-    if metadata.get("format") != FORMAT:
+    found = metadata.get("format", "")
+    if found != FORMAT and found.startswith(FORMAT.rstrip("1")):
+        raise InputError(f"{path} is of a newer edgesr ({found}; this one reads {FORMAT}): pip install -U edgesr")
+    if found != FORMAT:
         raise InputError(f"{path} was not written by edgesr-train: its metadata lack format={FORMAT}")
     return metadata, state

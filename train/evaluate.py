@@ -37,6 +37,7 @@ ANY_SIZE = {
 class Protocol:
     """How low resolution is made from uint8 BGR, and how Y is taken.
 
+    degrade: makes the low resolution instead of `shrink`; what it draws depends on (seed, place of the image) alone.
     grey_as_y: an image that is stored grey is measured on its grey (0–255), not on Y of three equal channels (16–235);
     what the model is given stays the same.
     """
@@ -44,6 +45,18 @@ class Protocol:
     shrink: Callable[[Pixels, int], Pixels]
     ruler: Ruler
     grey_as_y: bool = False
+    degrade: Callable[[Pixels, int, np.random.Generator], Pixels] | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"the seed is {self.seed}; expected 0 or more")
+
+    def reduced(self, high: Pixels, scale: int, place: int) -> Pixels:
+        """Of the image that is `place`-th in its folder."""
+        if self.degrade is None:
+            return self.shrink(high, scale)
+        return self.degrade(high, scale, np.random.default_rng((self.seed, place)))
 
 
 def pillow_downscale(pixels: Pixels, scale: int) -> Pixels:
@@ -80,7 +93,7 @@ def sharpen(network: "Network", low: Pixels, ruler: Ruler = RULER, *, ensemble: 
     """uint8 (H, W, 3) BGR -> Y of the network's clipped, unrounded output, float64 (H*scale, W*scale), 0–255."""
     import torch
 
-    from edgesr.train.data.folders import network_input
+    from edgesr.train.data.colour import network_input
 
     with torch.no_grad():
         given = network_input(low, network.colour)[None].to(next(network.parameters()).device)
@@ -115,10 +128,10 @@ def evaluate(
             f"{model.title} gives rounded bytes, and a self-ensemble is the mean of unrounded outputs: evaluate the "
             "checkpoint, or leave --ensemble out"
         )
-    for file in image_files(folder):
+    for place, file in enumerate(image_files(folder)):
         pixels, notes = read_image(file)
         try:
-            luma, truth = _planes(model, pixels, protocol, ensemble)
+            luma, truth = _planes(model, pixels, protocol, place, ensemble)
             if protocol.grey_as_y and GREY in notes:
                 luma, truth = protocol.ruler.grey(luma), protocol.ruler.grey(truth)
             score = _score(model, file.stem, luma, truth, with_ifc)
@@ -129,10 +142,12 @@ def evaluate(
         yield score
 
 
-def _planes(model: "Network | Backend", pixels: Pixels, protocol: Protocol, ensemble: bool) -> tuple[Floats, Floats]:
+def _planes(
+    model: "Network | Backend", pixels: Pixels, protocol: Protocol, place: int, ensemble: bool
+) -> tuple[Floats, Floats]:
     """Y of what the model makes of the image's low resolution, and of the image."""
     high = np.asarray(crop_to_multiple(pixels, scale_of(model)), np.uint8)
-    low = protocol.shrink(high, scale_of(model))
+    low = protocol.reduced(high, scale_of(model), place)
     if isinstance(model, Backend):
         luma = protocol.ruler.luma(_infer(model, low))
     else:

@@ -6,192 +6,139 @@ A recipe has four parts: `seed_everything`, `trainer` (Lightning's own settings)
 
 import argparse
 import logging
-import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edgesr.runtime.errors import InputError, MissingFile, OutputExists, OutputFailed, RunError
-from edgesr.runtime.quality import RULER, psnr
-from edgesr.runtime.spec import Colour
 from edgesr.train.checkpoint import save_checkpoint
-from edgesr.train.data.folders import Crops, EpochSampler, Pair, read_pairs
-from edgesr.train.evaluate import PROTOCOLS, evaluate, mean_score, sharpen
-from edgesr.train.networks import build_network, network_class
+from edgesr.train.curves import Curves
+from edgesr.train.data.module import Images
+from edgesr.train.evaluate import PROTOCOLS, evaluate, mean_score
+from edgesr.train.module import SuperResolution
+from edgesr.train.out_of_memory import is_out_of_memory, what_would_fit
+from edgesr.train.recipe_errors import told
+from edgesr.train.resume import Begun, CheckpointFiles, changes, last_sound, run_exists
+from edgesr.train.samples import Samples
+from edgesr.train.saving import Saving, note
 
-__all__ = ["Images", "SuperResolution", "find_recipe", "fit", "read_recipe"]
-
-
-class SuperResolution(L.LightningModule):
-    """A network with its loss and schedule: L1, Adam, a linear warm-up, then a cosine down to zero at the last step.
-
-    Args:
-        network: name in the table of `edgesr.train.networks`.
-        scale: 2, 3 or 4, as the network has it.
-        options: the network's own, such as {blocks: 6, width: 16}.
-        learning_rate: at the top of the schedule.
-        warmup_steps: length of the rise.
-    """
-
-    def __init__(
-        self,
-        network: str,
-        scale: int,
-        options: dict[str, Any] | None = None,
-        learning_rate: float = 5e-4,
-        warmup_steps: int = 500,
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self.network = build_network(network, scale, options)
-        self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
-
-    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        low, high = (part.contiguous(memory_format=torch.channels_last) for part in batch)
-        loss = F.l1_loss(self.network(low), high)
-        if not torch.isfinite(loss):
-            raise RunError(f"the loss is {loss.item()} at step {self.global_step}; lower model.learning_rate")
-        self.log("loss", loss, prog_bar=True)
-        return loss
-
-    def validation_step(self, batch: list[Pair], _index: int) -> None:
-        (low, high), scale = batch[0], self.network.scale
-        luma = sharpen(self.network, low)
-        self.log("psnr", psnr(luma, RULER.luma(high), border=scale), prog_bar=True, batch_size=1)
-
-    def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.network.parameters(), self.learning_rate, fused=True)
-        # max_steps sets the length even where max_epochs or max_time ends the run earlier, so that it can be resumed.
-        steps = self.trainer.max_steps if self.trainer.max_steps > 0 else int(self.trainer.estimated_stepping_batches)
-
-        def factor(step: int) -> float:
-            rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
-            return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+__all__ = ["Fitted", "RecipeCLI", "find_recipe", "fit", "quiet_lightning", "read_recipe", "recipes"]
 
 
-class Images(L.LightningDataModule):
-    """Folders below `root`: random crops of `train`, the whole images of `validate`.
+class Progress(RichProgressBar):
+    """Without Lightning's `Epoch 3/-2`, where a run is as long as its steps."""
 
-    Args:
-        root: where the folders lie.
-        train: folders of high-resolution images; low resolution is made by the ruler's bicubic.
-        validate: folders whose PSNR is taken after each epoch.
-        scale: the model's; filled in.
-        colour: the network's; filled in.
-        patch: side of a crop at low resolution, in pixels.
-        batch_size: crops a step.
-        samples_per_epoch: crops between two looks at the validation images.
-        workers: processes that cut crops; 0 cuts them in the training process.
-        seed: of crops, flips and turns.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        train: list[str],
-        validate: list[str],
-        scale: int,
-        colour: Colour,
-        patch: int = 48,
-        batch_size: int = 16,
-        samples_per_epoch: int = 16000,
-        workers: int = 0,
-        seed: int = 1,
-    ) -> None:
-        super().__init__()
-        self.train_folders = [Path(root) / name for name in train]
-        self.validation_folders = [Path(root) / name for name in validate]
-        self.scale, self.colour, self.patch = scale, colour, patch
-        self.batch_size, self.samples_per_epoch = batch_size, samples_per_epoch
-        self.workers, self.seed = workers, seed
-        self.crops: Crops | None = None
-
-    def setup(self, stage: str) -> None:
-        if self.crops is None:
-            self.validation_pairs = read_pairs(self.validation_folders, self.scale)
-            pairs = read_pairs(self.train_folders, self.scale)
-            self.crops = Crops(pairs, self.colour, self.scale, patch=self.patch, seed=self.seed)
-
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        assert self.crops is not None
-        sampler = EpochSampler(self.samples_per_epoch, self._epoch)
-        return DataLoader(self.crops, self.batch_size, sampler=sampler, num_workers=self.workers)
-
-    def _epoch(self) -> int:
-        """Counted from the steps done: Lightning's own count skips one when a run is resumed."""
-        assert self.trainer is not None
-        batches = self.trainer.global_step * self.trainer.accumulate_grad_batches
-        return batches // -(-self.samples_per_epoch // self.batch_size)
-
-    def val_dataloader(self) -> DataLoader[Pair]:
-        return DataLoader(_Whole(self.validation_pairs), collate_fn=list)
-
-
-class _Whole(Dataset[Pair]):
-    def __init__(self, pairs: list[Pair]) -> None:
-        self.pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Pair:
-        return self.pairs[index]
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch}"
 
 
 class RecipeCLI(LightningCLI):
-    """Scale and colour are the network's: a recipe states them once."""
+    """Scale is the network's: a recipe states it once."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.scale", "data.scale")
-        parser.link_arguments("model.network", "data.colour", compute_fn=lambda name: network_class(name).colour)
+        parser.link_arguments("model.scales", "data.scales")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            super().parse_arguments(parser, args)
+        except argparse.ArgumentError as error:
+            known = [action.dest for action in parser._actions if action.dest]
+            raise InputError(told(error, known)) from error
+
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        if self.model.average:
+            # Lightning's EMAWeightAveraging rounds its two factors apart: constant weights drift, by 1e-5 at a decay of 0.9999.
+            average = get_ema_multi_avg_fn(self.model.average)  # type: ignore[no-untyped-call]
+            callbacks.insert(0, WeightAveraging(multi_avg_fn=average))
+        if self.model.samples:
+            callbacks.insert(0, Samples(self.model.samples, Path(self.trainer.default_root_dir)))
+        if isinstance(self.trainer.strategy, DDPStrategy) and self.model.network.multi_scale:
+            # CARN's tails of other scales than the batch's have no gradient.
+            self.trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """checkpoint: <network>_x<scale>.safetensors. scores: of the test folders, or of those validated on."""
+
+    checkpoint: Path
+    scores: dict[str, float]
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes that edgesr brings: name -> file. Those of the weights that it ships are called shipped/…"""
+    folder = Path(str(files("edgesr.train"))) / "recipes"
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
 
 
 def find_recipe(recipe: str) -> Path:
     """A path, or the bare name of a recipe that edgesr brings."""
-    shipped = Path(str(files("edgesr.train"))) / "recipes"
-    for path in (Path(recipe), shipped / f"{recipe}.yaml"):
-        if path.is_file():
+    known = recipes()
+    for path in (Path(recipe), known.get(recipe), known.get(f"shipped/{recipe}")):
+        if path is not None and path.is_file():
             return path
-    known = ", ".join(sorted(path.stem for path in shipped.glob("*.yaml")))
-    raise MissingFile(f"there is no recipe {recipe}; expected a YAML file or one of: {known}")
+    raise MissingFile(f"there is no recipe {recipe}; expected a YAML file or one of: {', '.join(known)}")
 
 
-def fit(recipe: str, output: Path, overrides: Sequence[str] = (), *, resume: bool = False) -> Path:
-    """Train as the recipe says and return the checkpoint's path, `output`/<network>_x<scale>.safetensors.
+def fit(
+    recipe: str,
+    output: Path,
+    overrides: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    save_steps: int = 0,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Fitted:
+    """Train as the recipe says.
 
     output: folder for checkpoints, logs (CSV and TensorBoard) and the result.
     overrides: such as ["--trainer.max_steps", "1000"].
-    resume: go on from the folder's last checkpoint.
-    The weights are those of the last step, where the schedule has come to rest; none is chosen by its score.
+    resume: go on from the folder's last checkpoint that can be read.
+    save_steps: write one after so many steps instead of five minutes, and in both cases after every epoch.
+    tell: is given a line where a checkpoint had to be passed over, or the recipe has changed.
+    The weights are those of the last step, where the schedule has come to rest (their running average, where the recipe has one);
+    none is chosen by its score.
     """
-    path, last = find_recipe(recipe), output / "last.ckpt"
-    if last.exists() and not resume:
+    path, tell = find_recipe(recipe), rank_zero_only(tell)
+    if save_steps < 0:
+        raise InputError(f"--save-steps is {save_steps}; expected a number of steps, or 0 for five minutes")
+    if run_exists(output) and not resume:
         raise OutputExists(f"{output} holds a run already; add --resume to go on with it, or choose another --output")
-    if resume and not last.exists():
-        raise MissingFile(f"{last} does not exist; there is nothing to resume")
+    begun: Begun | None = None
+    if resume:
+        begun, passed = last_sound(output)
+        for line in passed:
+            tell(f"{line}; going on from {begun.path.name}")
     output.mkdir(parents=True, exist_ok=True)
     with quiet_lightning():
-        cli = read_recipe(path, output, overrides)
+        saving = Saving(output, save_steps, tell)
+        cli = read_recipe(path, output, overrides, saving, first_step=begun.steps if begun else 0)
+        if begun is not None:
+            for line in changes(begun, note(cli.trainer, cli.model, cli.datamodule)):
+                tell(f"{line}; the run is no longer the one that would have been without the interruption")
         try:
-            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=str(last) if resume else None)
+            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=begun.path if begun else None, weights_only=True)
+            _settle(cli, saving)
         except SystemExit as error:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from error
         except (OSError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise RunError(what_would_fit(error, cli.model, cli.datamodule)) from None
             if isinstance(error, OSError) or "PytorchStreamWriter" in str(error):  # how torch says that a disk is full
                 reason = str(error).strip().splitlines()[0]
                 raise OutputFailed(f"the run's files in {output} cannot be written: {reason}") from error
@@ -207,9 +154,11 @@ def quiet_lightning() -> Iterator[None]:
         for message in (
             r".*LightningCLI's args parameter is intended to run from within Python.*",
             r".*does not have many workers.*",  # ours cut crops from memory
-            r".*Checkpoint directory .* exists and is not empty",  # `fit` has looked already
             r".*is smaller than the logging interval.*",
-            r".*could not find the monitored key.*",  # when resumed, before the first look at the images
+            r"Grad strides do not match bucket view strides.*",  # DDP of 1x1 kernels in channels_last
+            r".*is not supported by the model summary.*",
+            r".*across ranks is zero.*",  # a recipe may validate on nothing
+            r".*resuming from a checkpoint that ended before the epoch ended.*",  # `Batches` knows where
         ):
             warnings.filterwarnings("ignore", message=message)
         for category in (DeprecationWarning, FutureWarning):  # how Lightning uses jsonargparse and torch
@@ -217,22 +166,26 @@ def quiet_lightning() -> Iterator[None]:
         yield
 
 
-def read_recipe(recipe: Path, output: Path, overrides: Sequence[str]) -> RecipeCLI:
-    """Trainer, model and data as the recipe and the overrides say; nothing is read or written yet."""
-    # Two, since Lightning's own save_last writes only when the score has become better.
-    each_epoch: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
-    last = ModelCheckpoint(output, filename="last", **each_epoch)
-    best = ModelCheckpoint(output, filename="best", monitor="psnr", mode="max", **each_epoch)
-    loggers = {
-        "csv": "lightning.pytorch.loggers.CSVLogger",
-        "tensorboard": "lightning.pytorch.loggers.TensorBoardLogger",
+def read_recipe(
+    recipe: Path, output: Path, overrides: Sequence[str], saving: Saving | None = None, *, first_step: int = 0
+) -> RecipeCLI:
+    """Trainer, model and data as the recipe and the overrides say; nothing is read or written yet.
+
+    first_step: what the logs of an earlier process hold from there on is dropped.
+    """
+    where = {"save_dir": str(output)}
+    csv = {"class_path": _path(Curves), "init_args": {**where, "name": "csv", "first_step": first_step}}
+    tensorboard: dict[str, Any] = {
+        "class_path": _path(TensorBoardLogger),
+        "init_args": {**where, "name": "tensorboard", "version": 0},
+        "dict_kwargs": {"purge_step": first_step},
     }
     defaults: dict[str, Any] = {
-        "callbacks": [last, best],
-        "logger": [
-            {"class_path": kind, "init_args": {"save_dir": str(output), "name": name}} for name, kind in loggers.items()
-        ],
+        "callbacks": [saving or Saving(output), LearningRateMonitor("step"), Progress()],
+        "logger": [csv, tensorboard],
         "default_root_dir": str(output),
+        "plugins": [{"class_path": _path(CheckpointFiles)}],
+        "use_distributed_sampler": False,  # `Batches` shares the samples out itself
     }
     try:
         return RecipeCLI(
@@ -241,20 +194,39 @@ def read_recipe(recipe: Path, output: Path, overrides: Sequence[str]) -> RecipeC
             run=False,
             args=["--config", str(recipe), *overrides],
             trainer_defaults=defaults,
-            parser_kwargs={"exit_on_error": False},
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
             save_config_kwargs={"overwrite": True},
         )
-    except (argparse.ArgumentError, MisconfigurationException, ValueError) as error:
-        raise InputError(f"{recipe}: {error}") from error
+    except InputError as error:
+        raise type(error)(f"{recipe}: {error}") from error
+    except (MisconfigurationException, ValueError, TypeError) as error:  # Lightning's own, of its settings
+        raise InputError(f"{recipe}: {' '.join(str(error).split())}") from error
 
 
-def _finish(cli: RecipeCLI, output: Path, recipe: str) -> Path:
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _settle(cli: RecipeCLI, saving: Saving) -> None:
+    """The average in place of the weights, and a look at the validation images with the last of them: Lightning does neither
+    where a run is resumed that had no step left, and looks only where an epoch ends."""
+    for callback in cli.trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, WeightAveraging):
+            callback.on_train_end(cli.trainer, cli.model)
+    if saving.looked_at != cli.trainer.global_step and len(cli.datamodule.validation):
+        cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
+
+
+def _finish(cli: RecipeCLI, output: Path, recipe: str) -> Fitted:
     network = cli.model.network.cpu().eval()
-    scores: dict[str, float] = {}
-    for folder in cli.datamodule.validation_folders:
+    result = Fitted(output / f"{network.name}_x{network.scale}.safetensors", {})
+    if not cli.trainer.is_global_zero:
+        return result
+    for folder in cli.datamodule.test_folders:
         mean = mean_score(list(evaluate(network, folder, PROTOCOLS["matlab"])))
         assert mean.psnr_db is not None  # a network has it
-        scores |= {f"{folder.name} PSNR": mean.psnr_db, f"{folder.name} SSIM": mean.ssim}
-    result = output / f"{network.name}_x{network.scale}.safetensors"
-    save_checkpoint(result, network, scores, recipe=recipe, steps=str(cli.trainer.global_step))
+        result.scores.update({f"{folder.name} PSNR": mean.psnr_db, f"{folder.name} SSIM": mean.ssim})
+    validated = {name: float(value) for name, value in cli.trainer.callback_metrics.items() if name in ("psnr", "ssim")}
+    result.scores.update({f"validation {name.upper()}": value for name, value in validated.items()})
+    save_checkpoint(result.checkpoint, network, result.scores, recipe=recipe, steps=str(cli.trainer.global_step))
     return result

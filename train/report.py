@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesr.runtime.backends import Backend
 from edgesr.runtime.card import file_sha256
+from edgesr.train.data.degradations import Chain
 from edgesr.train.evaluate import Score, mean_score, scale_of, title_of
 
 if TYPE_CHECKING:  # a board scores its engines without PyTorch
@@ -26,6 +27,7 @@ LIBRARIES = {
     "onnxruntime": "onnxruntime",
     "tensorrt": "tensorrt",
     "cv2": "opencv",
+    "av": "av",
     "PIL": "pillow",
     "pyrtools": "pyrtools",
 }
@@ -40,6 +42,8 @@ def evaluation_report(
     protocol: str,
     grey_as_y: bool,
     ensemble: bool,
+    degrade: Chain | None = None,
+    seed: int = 1,
 ) -> dict[str, Any]:
     """JSON-ready: every score, and what made it. file: the model's, or `bicubic`; data: scores by folder."""
     if isinstance(model, Backend):
@@ -64,6 +68,8 @@ def evaluation_report(
         "border": scale_of(model),
         "grey_as_y": grey_as_y,
         "ensemble": ensemble,
+        "degrade": degrade.as_recipe() if degrade else None,
+        "seed": seed if degrade else None,
         "data": {
             name: {"images": [_plain(score) for score in scores], "mean": _plain(mean_score(scores))}
             for name, scores in data.items()

@@ -8,10 +8,14 @@ from typing import Any
 from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.errors import InputError, MissingDependency
 
-__all__ = ["BACKENDS", "DEFAULT_MODEL", "Backend", "Entry", "open_backend"]
+__all__ = ["BACKENDS", "DEFAULT_MODEL", "DEFAULT_MODELS", "Backend", "Entry", "open_backend"]
 
-DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "ecbsr_x4.cpu.onnx"
-"""The network that edgesr ships, in the form for ONNX Runtime; `ecbsr_x4.onnx` beside it is the one for engines."""
+DEFAULT_MODELS = {
+    scale: Path(__file__).parent.parent / "models" / f"ecbsr_x{scale}.cpu.onnx" for scale in (2, 3, 4)
+}
+"""The network that edgesr ships, by scale, in the form for ONNX Runtime; `ecbsr_x4.onnx` beside it is the one for engines."""
+
+DEFAULT_MODEL = DEFAULT_MODELS[4]
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ BACKENDS = {
 def open_backend(
     model: str | Path = DEFAULT_MODEL, *, threads: int | None = None, trust: Path | None = None
 ) -> Backend:
-    """The backend for a model: an .onnx file, an .engine, or `bicubic` (`bicubic:2` for x2).
+    """The backend for a model: an .onnx file, an .engine, `default` (`default:2` for x2) or `bicubic` (`bicubic:2`).
 
     threads: for backends on the CPU; None: all cores. trust: public key that must have signed an engine; None: none need have.
     Raises MissingFile, ForeignModel, MissingDependency, InputError; for engines also NoDevice, EngineRefused, UntrustedEngine.
@@ -45,6 +49,10 @@ def open_backend(
             raise InputError(f"{model}: expected bicubic, bicubic:2, bicubic:3, bicubic:4 or bicubic:8")
         _only_engines_are_signed(model, trust)
         return _load("bicubic", int(scale or 4))
+    if kind == "default":
+        if scale not in ("", *map(str, DEFAULT_MODELS)):
+            raise InputError(f"{model}: expected default, {', '.join(f'default:{known}' for known in DEFAULT_MODELS)}")
+        model = DEFAULT_MODELS[int(scale or 4)]
     suffix = Path(model).suffix.lower()
     for name, entry in BACKENDS.items():
         if entry.suffix and entry.suffix == suffix:
@@ -53,7 +61,7 @@ def open_backend(
             _only_engines_are_signed(model, trust)
             return _load(name, Path(model), threads=threads)
     known = ", ".join(entry.suffix for entry in BACKENDS.values() if entry.suffix)
-    raise InputError(f"{model} is no model that can be run; expected a file ending in {known}, or bicubic")
+    raise InputError(f"{model} is no model that can be run; expected a file ending in {known}, default, or bicubic")
 
 
 def _only_engines_are_signed(model: str | Path, trust: Path | None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgesr.runtime import memory
-from edgesr.runtime.backends import BACKENDS, DEFAULT_MODEL, Backend, open_backend
+from edgesr.runtime.backends import BACKENDS, DEFAULT_MODEL, DEFAULT_MODELS, Backend, open_backend
 from edgesr.runtime.card import Profile
 from edgesr.runtime.errors import ForeignModel, FrameTooLarge, InputError, MissingFile
 from edgesr.runtime.resize import upscale
@@ -75,28 +75,32 @@ def test_closing_twice_does_nothing(name: str, opened: Callable[[str], Backend])
     backend.close()
 
 
-def test_the_shipped_network_beats_bicubic_on_photographs() -> None:
+@pytest.mark.parametrize("scale", DEFAULT_MODELS)
+def test_the_shipped_network_beats_bicubic_on_photographs(scale: int) -> None:
     data = pytest.importorskip("skimage.data")
     from edgesr.runtime.quality import RULER, psnr
     from edgesr.runtime.resize import downscale
 
-    with open_backend() as backend:
-        assert backend.spec.trained and backend.spec.scale == 4
+    with open_backend(f"default:{scale}") as backend:
+        assert backend.spec.trained and backend.spec.scale == scale
         for picture in (data.astronaut(), data.coffee(), data.chelsea()):
             truth = np.ascontiguousarray(picture[:200, :300, ::-1])
-            low = np.asarray(downscale(truth, 4), np.uint8)
+            truth = truth[: 200 // scale * scale, : 300 // scale * scale]
+            low = np.asarray(downscale(truth, scale), np.uint8)
             network, bicubic = (
-                psnr(RULER.luma(pixels), RULER.luma(truth), border=4)
-                for pixels in (backend.infer(low), upscale(low, 4))
+                psnr(RULER.luma(pixels), RULER.luma(truth), border=scale)
+                for pixels in (backend.infer(low), upscale(low, scale))
             )
             assert network > bicubic + 0.5
 
 
-def test_both_shipped_forms_give_the_same_bytes() -> None:
-    portable = DEFAULT_MODEL.with_name("ecbsr_x4.onnx")
+@pytest.mark.parametrize("scale", DEFAULT_MODELS)
+def test_both_shipped_forms_give_the_same_bytes(scale: int) -> None:
+    portable = DEFAULT_MODELS[scale].with_name(f"ecbsr_x{scale}.onnx")
     frame = np.random.default_rng(1).integers(0, 256, (45, 61, 3), dtype=np.uint8)
-    with open_backend(DEFAULT_MODEL) as a, open_backend(portable) as b:
+    with open_backend(f"default:{scale}") as a, open_backend(portable) as b:
         assert (a.settings["form"], b.settings["form"]) == ("cpu", "portable") and a.spec == b.spec
+        assert a.spec.scale == scale
         assert np.array_equal(a.infer(frame), b.infer(frame))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgesr.runtime.resize import bicubic_kernel, downscale, imresize, upscale
+from edgesr.runtime.resize import _resize_bytes, bicubic_kernel, downscale, downscale_floats, imresize, upscale
 
 
 def photo() -> np.ndarray:
@@ -66,3 +66,22 @@ def test_constant_stays_constant_and_one_pixel_is_enough() -> None:
 
 def test_kernel_is_keys_with_a_half() -> None:
     assert bicubic_kernel(np.array([0.0, 1.0, 2.0, 1.5, 0.5])).tolist() == [1.0, 0.0, 0.0, -0.0625, 0.5625]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("size", [(1, 1), (7, 50), (64, 96), (131, 67)])
+def test_matrix_products_change_no_byte(size: tuple[int, int], scale: int) -> None:
+    """At x3 many sums are halves: there the order of adding decides, and must be the plain one."""
+    rng = np.random.default_rng(0)
+    for pixels in (rng.integers(0, 256, (*size, 3), np.uint8), rng.integers(0, 2, size, np.uint8) * 255):
+        for fast, new_scale in ((downscale, 1 / scale), (upscale, float(scale))):
+            height, width = (-(-side // scale) if new_scale < 1 else side * scale for side in size)
+            tall = _resize_bytes(pixels, height, new_scale).swapaxes(0, 1)
+            assert np.array_equal(fast(pixels, scale), _resize_bytes(tall, width, new_scale).swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_fast_floats_are_the_exact_ones(scale: int) -> None:
+    pixels = np.random.default_rng(0).uniform(-50, 300, (61, 90, 3)).astype(np.float32)
+    fast = downscale_floats(pixels, scale)
+    assert fast.dtype == np.float32 and np.abs(fast - downscale(pixels, scale)).max() < 1e-3

@@ -1,7 +1,7 @@
 """What every network is: a module with a paper, a colour, its scales, and a spec counted by code."""
 
 from collections.abc import Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -85,11 +85,42 @@ class Network(nn.Module):
         self.options = options
         self.serves: tuple[int, ...] = (scale,)
 
+    def at_scale(self, scale: int) -> "Network":
+        """This network at another scale, on the device where it is: the parameters are shared, not copied.
+
+        Raises InputError where the weights do not serve it.
+        """
+        if scale == self.scale:
+            return self
+        if scale == 1:
+            raise InputError(
+                f"{self.name} enlarges itself, and the low resolution was enlarged beforehand; prepare it without --same-size"
+            )
+        if not self.multi_scale or scale not in self.scales:
+            known = ", ".join(f"x{s}" for s in self.scales) if self.multi_scale else f"x{self.scale} alone"
+            raise InputError(f"{self.name}'s weights serve {known}; x{scale} was asked for")
+        return self._sharing(scale)
+
+    def _sharing(self, scale: int) -> "Network":
+        other = copy(self)
+        other._modules = dict(self._modules)
+        other.scale = scale
+        return other
+
+    def predictions(self, x: Tensor) -> list[Tensor]:
+        """The output, and what the network reconstructs on the way to it, (N, C, h, w) of the output's size or a whole part
+        of it: what deep supervision looks at. Here: the output alone."""
+        return [self(x)]
+
     def published_keys(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The authors' state dict under our names; the importer calls it. Here: nothing to rename.
 
         Raises CheckpointMismatch where the file says something this network cannot hold.
         """
+        return state
+
+    def adopted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Our own weights of another size or scale, as this network may begin from them. Here: as they are."""
         return state
 
     def spec(self, *, trained: bool = True) -> ModelSpec:

@@ -1,15 +1,19 @@
-"""DRCN: one convolution applied 16 times, the frame reconstructed after each; one model for x2, x3 and x4."""
+"""DRCN: one convolution applied 16 times, the frame reconstructed after each."""
+
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgesr.train.networks.base import Claim, Network, Paper
-from edgesr.train.networks.blocks import Bicubic, check_positive, conv, he_initialised
+from edgesr.train.networks.base import Claim, Paper
+from edgesr.train.networks.blocks import check_positive, conv, he_initialised
+from edgesr.train.networks.refiner import Refiner
 
 
-class DRCN(Network):
-    """recursions: D of the paper. Its loss on every recursion's own reconstruction is not kept."""
+class DRCN(Refiner):
+    """recursions: D of the paper. The frames are weighed by learnt scalars and added; the weights serve any scale, though the
+    authors trained them for one at a time."""
 
     name = "drcn"
     paper = Paper(
@@ -18,8 +22,6 @@ class DRCN(Network):
         2016,
         "https://arxiv.org/abs/1511.04491",
     )
-    scales = (2, 3, 4)
-    colour = "luma"
     multi_scale = True
     claims = (
         Claim(4, None, None, psnr_db=31.53),
@@ -29,7 +31,7 @@ class DRCN(Network):
     def __init__(self, scale: int, *, recursions: int = 16, features: int = 256) -> None:
         super().__init__(scale, recursions=recursions, features=features)
         check_positive(self.name, recursions=recursions, features=features)
-        self.enlarge = Bicubic(scale)
+        self.recursions = recursions
         self.embed = nn.Sequential(conv(1, features), nn.ReLU(), conv(features, features), nn.ReLU())
         self.recursion = conv(features, features)
         self.reconstruct = nn.Sequential(conv(features, features), nn.ReLU(), conv(features, 1))
@@ -37,11 +39,20 @@ class DRCN(Network):
         he_initialised(self)
         nn.init.dirac_(self.recursion.weight)  # as the paper: a recursion begins as the identity
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, 1, H, W)
-        blurred = self.enlarge(x)
+    def refine(self, blurred: Tensor) -> Tensor:  # (N, 1, H*scale, W*scale)
+        return self._weighed(self._frames(blurred))
+
+    def predictions(self, x: Tensor) -> list[Tensor]:
+        frames = list(self._frames(self.enlarge(x)))
+        return [self._weighed(frames), *frames]
+
+    def _frames(self, blurred: Tensor) -> Iterator[Tensor]:
+        """After each recursion."""
         out = self.embed(blurred)
-        frames = []
-        for weight in self.weights.unbind():
+        for _ in range(self.recursions):
             out = F.relu(self.recursion(out))
-            frames.append(weight * (self.reconstruct(out) + blurred))
-        return sum(frames)
+            yield self.reconstruct(out) + blurred
+
+    def _weighed(self, frames: Iterable[Tensor]) -> Tensor:
+        first, *others = [weight * frame for weight, frame in zip(self.weights.unbind(), frames, strict=True)]
+        return sum(others, first)

@@ -4,8 +4,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from edgesr.train.networks.base import Claim, Network, Paper
-from edgesr.train.networks.blocks import Bicubic, check_positive, conv, normed_relu
+from edgesr.train.networks.base import Claim, Paper
+from edgesr.train.networks.blocks import check_positive, conv, normed_relu
+from edgesr.train.networks.refiner import Refiner
 
 _NORMALISATION = "it counts no biases and no batch normalisation, of which every recursion has its own"
 
@@ -27,7 +28,7 @@ class RecursiveBlock(nn.Module):
         return out
 
 
-class DRRN(Network):
+class DRRN(Refiner):
     """blocks, units: B and U of the paper, whose best is B1U25, 52 convolutions deep."""
 
     name = "drrn"
@@ -37,8 +38,6 @@ class DRRN(Network):
         2017,
         "https://openaccess.thecvf.com/content_cvpr_2017/html/Tai_Image_Super-Resolution_via_CVPR_2017_paper.html",
     )
-    scales = (2, 3, 4)
-    colour = "luma"
     multi_scale = True
     variants: ClassVar = {"b1u9": {"units": 9}, "b1u25": {"units": 25}}
     claims = (
@@ -50,10 +49,8 @@ class DRRN(Network):
     def __init__(self, scale: int, *, blocks: int = 1, units: int = 25, features: int = 128) -> None:
         super().__init__(scale, blocks=blocks, units=units, features=features)
         check_positive(self.name, blocks=blocks, units=units, features=features)
-        self.enlarge = Bicubic(scale)
         self.blocks = nn.Sequential(*(RecursiveBlock(features if i else 1, features, units) for i in range(blocks)))
         self.tail = nn.Sequential(normed_relu(features), conv(features, 1))
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, 1, H, W)
-        blurred = self.enlarge(x)
+    def refine(self, blurred: Tensor) -> Tensor:  # (N, 1, H*scale, W*scale)
         return self.tail(self.blocks(blurred)) + blurred

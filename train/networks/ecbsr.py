@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from edgesr.train.networks.base import Network, Paper
 from edgesr.train.networks.blocks import conv
-from edgesr.train.networks.reparameterised import Reparameterised
+from edgesr.train.networks.reparameterised import Reparameterised, identity_like
 
 Activation = Literal["relu", "prelu"]
 
@@ -21,6 +21,8 @@ class EdgeOrientedConv(Reparameterised):
         self.expand = conv(in_channels, expansion * out_channels, 1)
         self.squeeze = conv(expansion * out_channels, out_channels)
         self.edges = nn.ModuleList(conv(in_channels, out_channels, 1) for _ in range(3))
+        for edge in self.edges:
+            edge.bias.requires_grad_(False)  # vanishes behind the mask; DDP refuses parameters without a gradient
         self.edge_scale = nn.Parameter(torch.randn(3, out_channels) * 1e-3)
         self.edge_bias = nn.Parameter(torch.randn(3, out_channels) * 1e-3)
         sobel = torch.tensor([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])
@@ -80,6 +82,22 @@ class ECBSR(Network):
             layers.append(nn.ReLU(inplace=True) if activation == "relu" else nn.PReLU(width))
         self.body = nn.Sequential(*layers, EdgeOrientedConv(width, scale**2))
         self.shuffle = nn.PixelShuffle(scale)
+
+    def adopted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Of fewer blocks: identities, which ReLU leaves alone, are put before the tail, so that the function stays the same."""
+        theirs = max(int(key.split(".")[1]) for key in state)
+        ours, tail = len(self.body) - 1, f"body.{theirs}."
+        if theirs >= ours or not all(isinstance(self.body[i + 1], nn.ReLU) for i in range(theirs, ours, 2)):
+            return state
+        begun = {key: tensor for key, tensor in state.items() if not key.startswith(tail)}
+        begun |= {key.replace(tail, f"body.{ours}."): tensor for key, tensor in state.items() if key.startswith(tail)}
+        for i in range(theirs, ours, 2):
+            block = self.body[i]
+            assert isinstance(block, EdgeOrientedConv)
+            weight, bias = block.merged()
+            same = block.spread(identity_like(weight.detach()), torch.zeros_like(bias))
+            begun |= {f"body.{i}.{key}": tensor for key, tensor in same.items()}
+        return begun
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 1, H, W)
         return self.shuffle(self.body(x) + x)  # x is broadcast over the scale² sub-pixels: nearest neighbour

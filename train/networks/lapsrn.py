@@ -9,6 +9,8 @@ from edgesr.train.networks.blocks import check_positive, conv, he_initialised
 
 SLOPE = 0.2
 """Of the leaky ReLUs."""
+HEAD_STD = 1e-3
+"""The authors' code: the residuals begin near zero. With He's, their rate and loss diverge."""
 
 
 class Level(nn.Module):
@@ -60,11 +62,16 @@ class LapSRN(Network):
         super().__init__(scale, layers=layers, features=features)
         depth = (5 if scale == 8 else 10) if layers is None else layers
         check_positive(self.name, layers=depth, features=features)
-        self.head = he_initialised(conv(1, features))
+        self.head = conv(1, features)
+        he_initialised(self.head)
+        nn.init.normal_(self.head.weight, std=HEAD_STD)
         self.levels = nn.ModuleList(Level(features, depth) for _ in range(scale.bit_length() - 1))
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 1, H, W)
         return self.pyramid(x)[-1]
+
+    def predictions(self, x: Tensor) -> list[Tensor]:
+        return self.pyramid(x)[::-1]
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
         """The frame at twice the size, at four times, and so on up to the scale."""

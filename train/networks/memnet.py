@@ -1,10 +1,13 @@
 """MemNet: memory blocks, each a recursive unit and a gate that weighs what it and all blocks before it remember."""
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor, nn
 
-from edgesr.train.networks.base import Claim, Network, Paper
-from edgesr.train.networks.blocks import Bicubic, check_positive, conv, normed_relu
+from edgesr.train.networks.base import Claim, Paper
+from edgesr.train.networks.blocks import check_positive, conv, normed_relu
+from edgesr.train.networks.refiner import Refiner
 
 
 class MemoryBlock(nn.Module):
@@ -29,16 +32,14 @@ class MemoryBlock(nn.Module):
         return self.gate(torch.cat(memories + recursions, dim=1))
 
 
-class MemNet(Network):
+class MemNet(Refiner):
     """blocks, recursions: M and R of the paper. A frame is reconstructed from each block's output, and the frames are
-    weighed; the paper's loss on each of them is not kept."""
+    weighed by learnt scalars and added."""
 
     name = "memnet"
     paper = Paper(
         "MemNet: A Persistent Memory Network for Image Restoration", "ICCV", 2017, "https://arxiv.org/abs/1708.02209"
     )
-    scales = (2, 3, 4)
-    colour = "luma"
     multi_scale = True
     claims = (
         Claim(4, None, None, psnr_db=31.74),
@@ -54,17 +55,26 @@ class MemNet(Network):
     def __init__(self, scale: int, *, blocks: int = 6, recursions: int = 6, features: int = 64) -> None:
         super().__init__(scale, blocks=blocks, recursions=recursions, features=features)
         check_positive(self.name, blocks=blocks, recursions=recursions, features=features)
-        self.enlarge = Bicubic(scale)
         self.head = nn.Sequential(normed_relu(1), conv(1, features))
         self.blocks = nn.ModuleList(MemoryBlock(features, recursions, i + 1) for i in range(blocks))
         self.norms = nn.ModuleList(normed_relu(features) for _ in range(blocks))
         self.reconstruct = conv(features, 1)
         self.weights = nn.Parameter(torch.full((blocks,), 1 / blocks))
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, 1, H, W)
-        blurred = self.enlarge(x)
-        memories, frames = [self.head(blurred)], []
-        for block, norm, weight in zip(self.blocks, self.norms, self.weights.unbind(), strict=True):
+    def refine(self, blurred: Tensor) -> Tensor:  # (N, 1, H*scale, W*scale)
+        return self._weighed(self._frames(blurred))
+
+    def predictions(self, x: Tensor) -> list[Tensor]:
+        frames = list(self._frames(self.enlarge(x)))
+        return [self._weighed(frames), *frames]
+
+    def _frames(self, blurred: Tensor) -> Iterator[Tensor]:
+        """After each block."""
+        memories = [self.head(blurred)]
+        for block, norm in zip(self.blocks, self.norms, strict=True):
             memories.append(block(memories))
-            frames.append(weight * (self.reconstruct(norm(memories[-1])) + blurred))
-        return sum(frames)
+            yield self.reconstruct(norm(memories[-1])) + blurred
+
+    def _weighed(self, frames: Iterable[Tensor]) -> Tensor:
+        first, *others = [weight * frame for weight, frame in zip(self.weights.unbind(), frames, strict=True)]
+        return sum(others, first)

@@ -6,11 +6,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgesr.runtime.errors import InputError
-from edgesr.train.networks.base import Claim, Network, Paper
-from edgesr.train.networks.blocks import Bicubic, conv
+from edgesr.train.networks.base import Claim, Paper
+from edgesr.train.networks.blocks import conv
+from edgesr.train.networks.refiner import Refiner
 
 
-class SRCNN(Network):
+class SRCNN(Refiner):
     """middle: side of the second kernel, 1, 3 or 5: the paper's 9-1-5, 9-3-5 and 9-5-5."""
 
     name = "srcnn"
@@ -20,8 +21,6 @@ class SRCNN(Network):
         2016,
         "https://arxiv.org/abs/1501.00092",
     )
-    scales = (2, 3, 4)
-    colour = "luma"
     variants: ClassVar = {"9-1-5": {"middle": 1}, "9-3-5": {"middle": 3}, "9-5-5": {"middle": 5}}
     claims = (
         Claim(4, None, None, psnr_db=30.48),
@@ -35,11 +34,10 @@ class SRCNN(Network):
         super().__init__(scale, middle=middle)
         if middle not in (1, 3, 5):
             raise InputError(f"{self.name} has no second kernel of side {middle}; expected 1, 3 or 5")
-        self.enlarge = Bicubic(scale)
         self.extract = conv(1, 64, 9)
         self.map = conv(64, 32, middle)
         self.reconstruct = conv(32, 1, 5)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, 1, H, W)
-        features = F.relu(self.extract(self.enlarge(x)))
+    def refine(self, blurred: Tensor) -> Tensor:  # (N, 1, H*scale, W*scale)
+        features = F.relu(self.extract(blurred))
         return self.reconstruct(F.relu(self.map(features)))

@@ -3,11 +3,12 @@
 from torch import Tensor, nn
 
 from edgesr.runtime.errors import InputError
-from edgesr.train.networks.base import Claim, Network, Paper
-from edgesr.train.networks.blocks import Bicubic, check_positive, conv, he_initialised
+from edgesr.train.networks.base import Claim, Paper
+from edgesr.train.networks.blocks import check_positive, conv, he_initialised
+from edgesr.train.networks.refiner import Refiner
 
 
-class VDSR(Network):
+class VDSR(Refiner):
     """layers: convolutions, D of the paper."""
 
     name = "vdsr"
@@ -17,8 +18,6 @@ class VDSR(Network):
         2016,
         "https://arxiv.org/abs/1511.04587",
     )
-    scales = (2, 3, 4)
-    colour = "luma"
     multi_scale = True
     claims = (
         Claim(4, None, None, psnr_db=31.35),
@@ -33,9 +32,7 @@ class VDSR(Network):
         body: list[nn.Module] = [conv(1, features), nn.ReLU()]
         for _ in range(layers - 2):
             body += [conv(features, features), nn.ReLU()]
-        self.enlarge = Bicubic(scale)
         self.body = he_initialised(nn.Sequential(*body, conv(features, 1)))
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, 1, H, W)
-        blurred = self.enlarge(x)
+    def refine(self, blurred: Tensor) -> Tensor:  # (N, 1, H*scale, W*scale)
         return self.body(blurred) + blurred
