@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 # A board's TensorRT and OpenCV come with its system, and are seen from there alone.
 SYSTEM := $(if $(filter aarch64,$(shell uname -m)),--system-site-packages)
 
-.PHONY: demo test test-py310 test-slow check format compare models networks scores clean
+.PHONY: demo test test-py310 test-slow check format compare models weights networks scores clean
 
 demo: .venv/.demo-installed
 	$(BIN)/python scripts/demo.py
@@ -48,6 +48,12 @@ models: .venv/.dev-installed
 		$(BIN)/edgesr-export $$weights -o $$model.onnx --force && \
 		$(BIN)/edgesr-export $$weights -o $$model.cpu.onnx --target cpu --force || exit 1; \
 	done
+
+# The weights in train/weights, from nothing: days on two cores, hours on a GPU. DATA: folder of the images (see the recipes).
+DATA ?= ../shared/data
+weights: .venv/.dev-installed
+	$(BIN)/python scripts/ship.py train --root $(DATA)
+	$(BIN)/python scripts/ship.py page
 
 # The table of docs/networks.md, from the code; a test fails where it has drifted.
 networks: .venv/.dev-installed

@@ -45,7 +45,10 @@ def parser() -> Parser:
         examples=EXAMPLES,
     )
     latency.add_argument(
-        "models", nargs="+", metavar="MODEL", help=".onnx files of edgesr-export, default (default:2), or bicubic (bicubic:2)"
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help=".onnx files of edgesr-export, default (default:2), or bicubic (bicubic:2)",
     )
     latency.add_argument("--size", type=size, metavar="WxH", required=True, help="of the input, such as 320x180")
     latency.add_argument("--threads", type=int, help="of the networks on the CPU (default: all cores)")

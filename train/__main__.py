@@ -32,7 +32,7 @@ EXAMPLES = """examples:
   edgesr-train prepare ~/DIV2K_train_HR -o div2k.h5 --scale 4
   edgesr-train fit rdsrn_x4 --data.root ~/datasets --output runs/rdsrn_x4
   edgesr-train fit rdsrn_x4 --output runs/rdsrn_x4 --resume
-  edgesr-train bench ecbsr_x4 --data.root ~/datasets
+  edgesr-train bench shipped/ecbsr_x4 --data.root ~/datasets
   edgesr-train networks
 """
 
@@ -185,13 +185,15 @@ def _opened(model: str, scale: int | None) -> Iterator[Any]:
 
 
 def train(options: Namespace, rest: Sequence[str]) -> None:
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
     from edgesr.train.fit import fit
 
     output = options.output or Path("runs") / Path(options.recipe).stem
     console = Console(stderr=True, soft_wrap=True)
     done = fit(options.recipe, output, rest, resume=options.resume, save_steps=options.save_steps, tell=console.print)
     scores = ", ".join(f"{name} {value:.4f}" for name, value in done.scores.items())
-    print(f"wrote {done.checkpoint}: {scores or 'not scored'}")
+    rank_zero_only(print)(f"wrote {done.checkpoint}: {scores or 'not scored'}")
 
 
 def networks(_options: Namespace, _rest: Sequence[str]) -> None:

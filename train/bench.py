@@ -27,11 +27,12 @@ from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from edgesr.runtime.errors import InputError
+from edgesr.runtime.errors import InputError, RunError
 from edgesr.runtime.images import write_image
 from edgesr.runtime.sources.natural import natural_picture
 from edgesr.train.fit import RecipeCLI, find_recipe, quiet_lightning, read_recipe
 from edgesr.train.module import SuperResolution
+from edgesr.train.out_of_memory import is_out_of_memory
 
 __all__ = ["PARTS", "BenchResult", "BenchSettings", "PlainStep", "Spread", "Turn", "bench_report", "measure"]
 
@@ -75,6 +76,10 @@ class BenchSettings:
                 f"{self.steps} steps in {self.rounds} rounds cannot be; expected a round or more, and a step or more in each"
             )
 
+    @property
+    def steps_a_round(self) -> int:
+        return self.steps // self.rounds
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -111,10 +116,6 @@ class BenchResult:
     load: float | None
     started: str
     turns: tuple[Turn, ...]
-
-    @property
-    def steps_a_round(self) -> int:
-        return self.settings.steps // self.settings.rounds
 
     def of(self, part: str) -> list[Turn]:
         return [turn for turn in self.turns if turn.part == part and turn.round]
@@ -169,7 +170,7 @@ class BenchResult:
         )
         loader = f"the loader gives {ratio:.1f} times what the step takes; goal: {LOADER:g} times: "
         return [
-            loop + ("met" if self.loop_is_lean else "missed; log less often (trainer.log_every_n_steps)"),
+            loop + ("met" if self.loop_is_lean else "missed; give a step more to do (data.batch_size)"),
             loader + ("met" if self.loader_is_fast else f"missed; {self._faster_loader()}"),
         ]
 
@@ -237,7 +238,7 @@ class Rounds(L.Callback):
     def __init__(
         self, steps: int, settling: int, others: Mapping[str, Callable[[], object]], tell: Callable[[int], None]
     ) -> None:
-        self.steps, self.settling, self.others, self.tell = steps, settling, dict(others), tell
+        self.steps, self.settling, self.others, self.tell = steps, settling, others, tell
         self.turns: list[Turn] = []
         self.round = self.done = 0
         self.began = 0.0, 0.0
@@ -281,7 +282,7 @@ def measure(settings: BenchSettings, *, tell: Callable[[int], None] = lambda don
         cli = read_recipe(find_recipe(settings.recipe), folder, [*settings.overrides, *FORCED])
         trainer, data, plain = cli.trainer, cli.datamodule, PlainStep(cli)
         _open_images(cli, settings, folder)
-        steps, settling = settings.steps // settings.rounds, SETTLING + PREFETCHED * data.workers
+        steps, settling = settings.steps_a_round, SETTLING + PREFETCHED * data.workers
         epoch = -(-(settings.rounds + 1) * (settling + steps) // plain.every) * plain.every
 
         data.trainer, data.samples_per_epoch = trainer, (2 * epoch + plain.every) * data.batch_size
@@ -292,6 +293,7 @@ def measure(settings: BenchSettings, *, tell: Callable[[int], None] = lambda don
             "step": lambda: plain(fixed),
             "plain": lambda: plain(plain.placed(next(batches))),
         }
+        stack.callback(others.clear)  # or the loader's processes would live as long as ours
         data.samples_per_epoch = epoch * data.batch_size  # of Lightning
         rounds = Rounds(steps, settling, others, tell)
         nowhere = stack.enter_context(Path(os.devnull).open("w"))
@@ -301,6 +303,12 @@ def measure(settings: BenchSettings, *, tell: Callable[[int], None] = lambda don
             trainer.fit(cli.model, data)
         except SystemExit as error:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from error
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise RunError(
+                f"out of memory with batch {data.batch_size}; bench holds network and optimiser twice: lower data.batch_size"
+            ) from None
     return BenchResult(
         settings=settings,
         network=f"{cli.model.network.name} x{cli.model.network.scale}",

@@ -81,7 +81,7 @@ def _table(result: "BenchResult") -> Table:
         title=f"{Path(settings.recipe).stem}: {result.network}, batch {result.batch_size}, {result.precision}"
         + (", made images" if settings.synthetic else ""),
         caption=f"{result.device}, {result.cores} cores; PyTorch's threads: {result.threads}, the loader's processes: "
-        f"{result.workers}; median and quartiles of {settings.rounds} rounds of {result.steps_a_round} steps",
+        f"{result.workers}; median and quartiles of {settings.rounds} rounds of {settings.steps_a_round} steps",
     )
     for name in ("samples/s", "ms a step", "CPU ms a step", "rate to plain loop's"):
         table.add_column(name, justify="right")

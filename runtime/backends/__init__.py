@@ -10,9 +10,7 @@ from edgesr.runtime.errors import InputError, MissingDependency
 
 __all__ = ["BACKENDS", "DEFAULT_MODEL", "DEFAULT_MODELS", "Backend", "Entry", "open_backend"]
 
-DEFAULT_MODELS = {
-    scale: Path(__file__).parent.parent / "models" / f"ecbsr_x{scale}.cpu.onnx" for scale in (2, 3, 4)
-}
+DEFAULT_MODELS = {scale: Path(__file__).parent.parent / "models" / f"ecbsr_x{scale}.cpu.onnx" for scale in (2, 3, 4)}
 """The network that edgesr ships, by scale, in the form for ONNX Runtime; `ecbsr_x4.onnx` beside it is the one for engines."""
 
 DEFAULT_MODEL = DEFAULT_MODELS[4]

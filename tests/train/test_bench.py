@@ -128,6 +128,7 @@ def test_a_slow_loader_is_told_what_to_do(loader: float, workers: int, advice: s
 def test_the_plain_loop_learns_what_lightnings_does(tmp_path: Path, recipe: Path) -> None:
     """Else it would be no measure of it. Two batches a step, gradients cut, a running average."""
     overrides = ["--trainer.accumulate_grad_batches=2", "--trainer.gradient_clip_val=0.01", "--model.average=0.5"]
+    overrides += ["--model.adjustable_clip=0.00001"]
     made = BenchSettings(str(recipe), synthetic=True)
     with quiet_lightning():
         cli = read_recipe(recipe, tmp_path / "run", [*overrides, *FORCED, "--trainer.logger=false"])

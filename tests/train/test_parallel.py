@@ -112,7 +112,7 @@ def test_two_processes_end_with_equal_weights(together: tuple[Path, str]) -> Non
 
 def test_one_process_writes_and_prints(together: tuple[Path, str]) -> None:
     folder, told = together
-    assert "Warning" not in told and told.count("Trainable params") == 1
+    assert "Warning" not in told and told.count("Trainable params") == 1 and told.count("wrote ") == 1
     events = list((folder / "run").glob("tensorboard/version_*/events*"))
     assert len({path.name.split(".")[-2] for path in events}) == 1, "of one process, by its number"
     lines = (folder / "run" / "csv" / "version_0" / "metrics.csv").read_text().splitlines()
