@@ -170,9 +170,15 @@ class BenchResult:
         )
         loader = f"the loader gives {ratio:.1f} times what the step takes; goal: {LOADER:g} times: "
         return [
-            loop + ("met" if self.loop_is_lean else "missed; give a step more to do (data.batch_size)"),
+            loop + ("met" if self.loop_is_lean else self._leaner_loop()),
             loader + ("met" if self.loader_is_fast else f"missed; {self._faster_loader()}"),
         ]
+
+    def _leaner_loop(self) -> str:
+        least = 1 / self.rate_ratio("lightning", "plain").high - 1
+        if least <= OVERHEAD or self.overhead_ms().low <= OVERHEAD_MS:
+            return "the rounds differ too much to tell; measure on a quiet machine, or raise --steps"
+        return "missed; give a step more to do (data.batch_size)"
 
     def _faster_loader(self) -> str:
         if self.workers < self.cores:

@@ -8,7 +8,7 @@ import argparse
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +19,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -42,6 +43,16 @@ class Progress(RichProgressBar):
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"Epoch {current_epoch}"
+
+
+NOTHING = nullcontext()
+
+
+class Unprofiled(PassThroughProfiler):
+    """Lightning asks its profiler some eighty times a step, once for each callback and hook; its own answer costs 0.2 ms of it."""
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        return NOTHING
 
 
 class RecipeCLI(LightningCLI):
@@ -181,9 +192,10 @@ def read_recipe(
         "dict_kwargs": {"purge_step": first_step},
     }
     defaults: dict[str, Any] = {
-        "callbacks": [saving or Saving(output), LearningRateMonitor("step"), Progress()],
+        "callbacks": [saving or Saving(output), LearningRateMonitor("step"), Progress(refresh_rate=2)],
         "logger": [csv, tensorboard],
         "default_root_dir": str(output),
+        "profiler": {"class_path": _path(Unprofiled)},
         "plugins": [{"class_path": _path(CheckpointFiles)}],
         "use_distributed_sampler": False,  # `Batches` shares the samples out itself
     }

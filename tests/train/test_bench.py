@@ -3,6 +3,7 @@
 import json
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,17 @@ def test_lightning_may_cost_a_share_of_the_step_or_a_millisecond(lightning: floa
     found = result(lightning=lightning, plain=plain)
     assert found.loop_is_lean is lean
     assert ("missed" in found.verdicts()[0]) is not lean
+
+
+def test_what_is_within_the_noise_is_no_verdict() -> None:
+    turns = [
+        Turn(part, place, 10, seconds, seconds)
+        for place, lightning in enumerate((9, 1, 1, 1.2, 1.2, 1.2))
+        for part, seconds in {**dict.fromkeys(PARTS, 1.0), "lightning": lightning}.items()
+    ]
+    found = replace(result(), turns=tuple(turns))
+    assert not found.loop_is_lean and "differ too much" in found.verdicts()[0]
+    assert "differ too much" not in result(lightning=1.2, plain=1.0).verdicts()[0]
 
 
 @pytest.mark.parametrize(

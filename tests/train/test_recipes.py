@@ -96,15 +96,19 @@ def check_optimizer(made: torch.optim.Optimizer, said: dict[str, Any], network: 
     settings = said.get("optimizer", {})
     kind = settings.get("kind", "adam")
     assert type(made) is OPTIMIZERS[kind]
-    rest, *tail = made.param_groups
-    assert rest["lr"] == said["learning_rate"] and rest["weight_decay"] == settings.get("weight_decay", 0)
+    rest = made.param_groups[0]
+    assert rest["weight_decay"] == settings.get("weight_decay", 0)
     if kind == "sgd":
         assert rest["momentum"] == settings["momentum"]
     else:
         assert rest["betas"] == tuple(settings.get("betas", (0.9, 0.999)))
-    rates = [said["learning_rate"] * settings["tail"]] if "tail" in settings else []
-    assert [group["lr"] for group in tail] == pytest.approx(rates)
-    assert sum(len(group["params"]) for group in made.param_groups) == len(list(network.parameters()))
+    factors = {1.0}
+    for setting in ("tail", "biases"):
+        factors |= {factor * settings.get(setting, 1.0) for factor in factors}
+    rates = sorted(said["learning_rate"] * factor for factor in factors)
+    assert sorted(group["lr"] for group in made.param_groups) == pytest.approx(rates)
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    assert sum(len(group["params"]) for group in made.param_groups) == len(learnt)
 
 
 def check_course(schedule: Any, said: dict[str, Any], steps: int) -> None:
