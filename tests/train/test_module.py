@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch.callbacks
 import pytest
 
 pytest.importorskip("lightning", reason="training needs Lightning")
 
+import lightning.pytorch.callbacks
 import torch
 from safetensors.torch import load_file
 from tests.small import SMALL
