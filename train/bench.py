@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -24,17 +23,15 @@ import numpy as np
 import rich
 import torch
 from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from edgesr.runtime.errors import InputError, RunError
 from edgesr.runtime.images import write_image
 from edgesr.runtime.sources.natural import natural_picture
 from edgesr.train.fit import RecipeCLI, find_recipe, quiet_lightning, read_recipe
-from edgesr.train.module import SuperResolution
 from edgesr.train.out_of_memory import is_out_of_memory
+from edgesr.train.plain_step import PlainStep
 
-__all__ = ["PARTS", "BenchResult", "BenchSettings", "PlainStep", "Spread", "Turn", "bench_report", "measure"]
+__all__ = ["PARTS", "BenchResult", "BenchSettings", "Spread", "Turn", "bench_report", "measure"]
 
 PARTS = ("loader", "step", "plain", "lightning")
 OVERHEAD, OVERHEAD_MS, LOADER = 0.05, 1.0, 1.5
@@ -43,7 +40,6 @@ SETTLING = 3
 """Steps of a turn before its clock starts, and as many more as the loader's processes hold ready."""
 PREFETCHED = 2
 """Batches that a process of PyTorch's loader holds ready."""
-AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 MADE_IMAGES, MADE_SIDE = 16, 320
 BUSY_LOAD = 0.5
 """From this many runnable tasks in the last minute on, something else counts as running."""
@@ -56,8 +52,6 @@ FORCED = (
     *("--model.start=null", "--data.validate=null", "--data.test=null"),
 )
 """One process and one epoch, as long as the rounds; what is looked at, and what the weights are, has no part in it."""
-
-Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -186,56 +180,6 @@ class BenchResult:
         return (
             "prepare the low resolution beforehand (edgesr-train prepare --degrade), or leave out steps that cost much"
         )
-
-
-class PlainStep:
-    """The recipe's training step, as one writes it by hand in PyTorch."""
-
-    def __init__(self, cli: RecipeCLI) -> None:
-        trainer = cli.trainer
-        if trainer.precision not in AUTOCAST:
-            raise InputError(f"trainer.precision is {trainer.precision}; bench knows {', '.join(AUTOCAST)}")
-        self.device = trainer.strategy.root_device
-        self.module: SuperResolution = deepcopy(cli.model).to(self.device).train()
-        self.module.trainer = trainer  # for the length of the schedule alone
-        made = self.module.configure_optimizers()
-        self.module.trainer = None
-        self.optimizer, self.schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
-        self.dtype = AUTOCAST[trainer.precision]
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
-        self.clip, self.clip_by = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
-        self.average: AveragedModel | None = None
-        if decay := self.module.average:
-            self.average = AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
-        self.every, self.batches = trainer.accumulate_grad_batches, 0
-
-    def placed(self, batch: Batch) -> Batch:
-        low, high = (part.to(self.device, non_blocking=True) for part in batch)
-        return low, high
-
-    def __call__(self, batch: Batch) -> None:
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            loss = self.module.loss_of(batch) / self.every
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.batches += 1
-        if self.batches % self.every:
-            return
-        self.scaler.unscale_(self.optimizer)
-        self._clip()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad()
-        self.schedule.step()
-        if self.average is not None:
-            self.average.update_parameters(self.module)
-
-    def _clip(self) -> None:
-        if self.clip:
-            cut = nn.utils.clip_grad_value_ if self.clip_by == "value" else nn.utils.clip_grad_norm_
-            cut(self.module.parameters(), self.clip)
-        rate = self.optimizer.param_groups[0]["lr"]
-        if self.module.adjustable_clip and rate:
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.module.adjustable_clip / rate)
 
 
 class Rounds(L.Callback):

@@ -64,9 +64,8 @@ class Distillation(nn.Module):
         self.settings, self.luma_student = settings, student.colour == "luma"
         teacher = load_checkpoint(brought(settings.weights), student.scale)[0].requires_grad_(False)
         self.adapters = nn.ModuleList(_adapters(student, teacher, settings.pairs))
-        if not settings.pairs:  # the deployed form is faster, but lacks some layers
-            teacher = folded(teacher)  # type: ignore[assignment]
-        self.apart = _Apart(teacher.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        asked = teacher if settings.pairs else folded(teacher)  # the deployed form is faster, but lacks some layers
+        self.apart = _Apart(asked.to(memory_format=torch.channels_last))  # type: ignore[call-overload]  # torch's stub lacks it
 
     def forward(self, low: Tensor, output: Tensor, features: dict[str, Tensor]) -> Tensor:
         """low: as the loader gives it. output, features: what the student made of it, as `outputs_of` its layers says."""

@@ -74,7 +74,7 @@ class RecipeCLI(LightningCLI):
         callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
         if self.model.average:
             # Lightning's EMAWeightAveraging rounds its two factors apart: constant weights drift, by 1e-5 at a decay of 0.9999.
-            average = get_ema_multi_avg_fn(self.model.average)  # type: ignore[no-untyped-call]
+            average = get_ema_multi_avg_fn(self.model.average)
             callbacks.insert(0, WeightAveraging(multi_avg_fn=average))
         if self.model.samples:
             callbacks.insert(0, Samples(self.model.samples, Path(self.trainer.default_root_dir)))

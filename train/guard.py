@@ -99,7 +99,7 @@ def _read_later(loss: Tensor) -> Callable[[], float]:
         return lambda: float(loss)
     host = torch.empty((), dtype=loss.dtype, pin_memory=True)
     host.copy_(loss, non_blocking=True)
-    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    done = torch.cuda.Event()
     done.record()
 
     def read() -> float:

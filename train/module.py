@@ -87,7 +87,7 @@ class SuperResolution(L.LightningModule):
         if start is not None:
             begin_from(self.network, brought(start))
         if channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self.passes: dict[int, Callable[[Tensor], list[Tensor]]] = {}
         self.compiled = compile
         self.loss, self.supervision = WeightedLoss(loss or {"l1": 1.0}), DeepSupervision(deep_supervision)

@@ -1,5 +1,6 @@
 """A recipe that trains in seconds."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,24 @@ data: {{root: {root}, train: [photos], validate: [photos], test: [photos], patch
 """
 
 
+@pytest.fixture(scope="session")
+def written() -> Callable[[Path, str], Path]:
+    """Writes two photographs of 80x64 below a folder, and a recipe over them, {root} being the folder."""
+
+    def write(root: Path, text: str) -> Path:
+        data = pytest.importorskip("skimage.data")
+        (root / "photos").mkdir()
+        for name in ("coffee", "chelsea"):
+            pixels = np.ascontiguousarray(getattr(data, name)()[:64, :80, ::-1])
+            write_image(root / "photos" / f"{name}.png", pixels)
+        path = root / "tiny.yaml"
+        path.write_text(text.format(root=root))
+        return path
+
+    return write
+
+
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    """Twelve steps in three epochs on two photographs of 80x64."""
-    data = pytest.importorskip("skimage.data")
-    (tmp_path / "photos").mkdir()
-    for name in ("coffee", "chelsea"):
-        write_image(tmp_path / "photos" / f"{name}.png", np.ascontiguousarray(getattr(data, name)()[:64, :80, ::-1]))
-    path = tmp_path / "tiny.yaml"
-    path.write_text(RECIPE.format(root=tmp_path))
-    return path
+def recipe(tmp_path: Path, written: Callable[[Path, str], Path]) -> Path:
+    """Twelve steps in three epochs."""
+    return written(tmp_path, RECIPE)

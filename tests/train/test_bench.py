@@ -15,9 +15,10 @@ from lightning.pytorch.callbacks import WeightAveraging
 
 from edgesr.runtime.command import Parser, command
 from edgesr.runtime.errors import InputError
-from edgesr.train.bench import FORCED, PARTS, BenchResult, BenchSettings, PlainStep, Turn, _open_images, measure
+from edgesr.train.bench import FORCED, PARTS, BenchResult, BenchSettings, Turn, _open_images, measure
 from edgesr.train.bench_command import add_to, bench
 from edgesr.train.fit import quiet_lightning, read_recipe
+from edgesr.train.plain_step import PlainStep
 
 RECIPE = """
 seed_everything: 1

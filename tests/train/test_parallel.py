@@ -3,16 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("lightning", reason="training needs Lightning")
 
 import torch
 
-from edgesr.runtime.images import write_image
 from edgesr.train.checkpoint import load_checkpoint
 
 RECIPE = """
@@ -57,15 +56,8 @@ TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = pytest.importorskip("skimage.data")
-    root = tmp_path_factory.mktemp("recipe")
-    (root / "photos").mkdir()
-    for name in ("coffee", "chelsea"):
-        write_image(root / "photos" / f"{name}.png", np.ascontiguousarray(getattr(data, name)()[:64, :80, ::-1]))
-    path = root / "tiny.yaml"
-    path.write_text(RECIPE.format(root=root))
-    return path
+def recipe(tmp_path_factory: pytest.TempPathFactory, written: Callable[[Path, str], Path]) -> Path:
+    return written(tmp_path_factory.mktemp("recipe"), RECIPE)
 
 
 def train(folder: Path, recipe: Path, *arguments: str, killed_in: int = 0) -> subprocess.CompletedProcess[str]:

@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("lightning", reason="training needs Lightning")
@@ -21,7 +21,6 @@ import torch
 from safetensors.torch import load_file
 
 from edgesr.runtime.command import command
-from edgesr.runtime.images import write_image
 from edgesr.train.__main__ import run
 from edgesr.train.checkpoint import load_checkpoint
 from edgesr.train.resume import BEFORE, LAST, CheckpointFiles, last_sound
@@ -42,15 +41,8 @@ FINISHED = "edgesr.train.fit:_finish"
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = pytest.importorskip("skimage.data")
-    root = tmp_path_factory.mktemp("recipe")
-    (root / "photos").mkdir()
-    for name in ("coffee", "chelsea"):
-        write_image(root / "photos" / f"{name}.png", np.ascontiguousarray(getattr(data, name)()[:64, :80, ::-1]))
-    path = root / "tiny.yaml"
-    path.write_text(RECIPE.format(root=root))
-    return path
+def recipe(tmp_path_factory: pytest.TempPathFactory, written: Callable[[Path, str], Path]) -> Path:
+    return written(tmp_path_factory.mktemp("recipe"), RECIPE)
 
 
 def fit(*arguments: object) -> int:
