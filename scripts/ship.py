@@ -9,7 +9,6 @@ machine; what it cannot finish there is resumed by the next call.
 """
 
 import csv
-import platform
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ import yaml
 from edgesr.runtime.command import Parser, command
 from edgesr.runtime.errors import InputError, MissingFile
 from edgesr.runtime.files import replaced
+from edgesr.train.bench import processor_name
 from edgesr.train.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from edgesr.train.evaluate import PROTOCOLS, evaluate, mean_score
 from edgesr.train.fit import fit, recipes
@@ -133,15 +133,7 @@ def course(output: Path) -> Iterator[Point]:
 def hardware() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    return f"one core of {model}, shared with other work"
+    return f"one core of {processor_name()}, shared with other work"
 
 
 def page(_options: Namespace) -> None:

@@ -31,7 +31,7 @@ from edgesr.train.fit import RecipeCLI, find_recipe, quiet_lightning, read_recip
 from edgesr.train.out_of_memory import is_out_of_memory
 from edgesr.train.plain_step import PlainStep
 
-__all__ = ["PARTS", "BenchResult", "BenchSettings", "Spread", "Turn", "bench_report", "measure"]
+__all__ = ["PARTS", "BenchResult", "BenchSettings", "Spread", "Turn", "bench_report", "measure", "processor_name"]
 
 PARTS = ("loader", "step", "plain", "lightning")
 OVERHEAD, OVERHEAD_MS, LOADER = 0.05, 1.0, 1.5
@@ -262,7 +262,7 @@ def measure(settings: BenchSettings, *, tell: Callable[[int], None] = lambda don
     return BenchResult(
         settings=settings,
         network=f"{cli.model.network.name} x{cli.model.network.scale}",
-        device=torch.cuda.get_device_name() if plain.device.type == "cuda" else _cpu(),
+        device=torch.cuda.get_device_name() if plain.device.type == "cuda" else processor_name(),
         precision=str(trainer.precision),
         batch_size=data.batch_size,
         workers=data.workers,
@@ -360,7 +360,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cpu() -> str:
+def processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
