@@ -17,9 +17,11 @@ class Frame:
 
     pixels: uint8 (H, W, 3) BGR; belongs to whoever made the frame until the next one is asked for.
     index: counts from 0 at the source, dropped frames included.
-    captured_ns: `time.perf_counter_ns()` when the source had it.
+    captured_ns: `time.perf_counter_ns()` when the source had it; of a live source, when it arrived, before it was decoded.
     time_s: place in the stream in seconds, from the file's own timestamps; None for images and cameras.
     name: file name without suffix where frames are files; else "".
+    decoded_ns: when a live source had decoded it; 0 where nothing is decoded or the time is unknown.
+    low: in a stream's sinks, what the network was given, for a comparison; lives as long as `pixels`.
     """
 
     pixels: Pixels
@@ -27,3 +29,5 @@ class Frame:
     captured_ns: int
     time_s: float | None = None
     name: str = ""
+    decoded_ns: int = 0
+    low: Pixels | None = None

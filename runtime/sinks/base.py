@@ -4,16 +4,26 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 
 from edgesr.runtime.frame import Frame
+from edgesr.runtime.streaming.controls import Controls
+from edgesr.runtime.streaming.figures import Figures
 
 __all__ = ["Sink"]
 
 
 class Sink(ABC):
     """Takes `Frame`s in order. As a context manager it finishes when the block ends well (`close`) and leaves
-    nothing behind when it does not (`discard`); Ctrl-C counts as not well."""
+    nothing behind when it does not (`discard`); Ctrl-C counts as not well.
+
+
+    main_thread: `write` must be called from the program's main thread, as windows demand.
+    """
 
     title: str
     notes: list[str]
+    main_thread = False
+
+    def attach(self, figures: Figures, controls: Controls) -> None:  # noqa: B027 - most sinks only take frames
+        """Before a stream's first frame: what it tells of itself, and what a viewer may change."""
 
     @abstractmethod
     def write(self, frame: Frame) -> None:

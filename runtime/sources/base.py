@@ -1,11 +1,11 @@
 """The contract of a source: something that yields frames."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from edgesr.runtime.frame import Frame
 
@@ -34,6 +34,7 @@ class StreamInfo:
     path: the file or folder that frames are read from, which no sink may overwrite; None otherwise.
     origin: the video file that a video sink may take the sound from; None otherwise.
     start_s, end_s: the part of `origin` that is read; end_s None: to its end.
+    live: frames come by the clock, whether they are taken or not: a camera, a network stream, a pattern told to.
     notes: what the source had to change or assume, in words for the user.
     """
 
@@ -48,6 +49,7 @@ class StreamInfo:
     origin: Path | None = None
     start_s: float = 0.0
     end_s: float | None = None
+    live: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -55,14 +57,22 @@ class Source(ABC):
     """Yields `Frame`s in order. Whoever opens it closes it; a context manager does so.
 
     `info` may gain notes while frames are read (a folder's third image is 16-bit, say).
+
+    drops: frames that never became pictures, by reason ("corrupt", ...), as counted so far; a live source skips them.
+    events: called with a line about what happens to a live source (lost, back again), from the thread that reads.
     """
 
     info: StreamInfo
+    drops: Mapping[str, int] = MappingProxyType({})
+    events: Callable[[str], None] = staticmethod(lambda _line: None)
 
     @abstractmethod
     def read(self) -> Frame | None:
         """The next frame, or None at the end. Raises InputError for a broken file, SourceFailed for a
         stream that breaks off. The frame's pixels stay valid until the next call."""
+
+    def interrupt(self) -> None:  # noqa: B027 - most sources never wait
+        """Make a `read` that waits in another thread return None soon, and every later one. From any thread."""
 
     def close(self) -> None:  # noqa: B027 - not every source holds something
         """Let go of files and devices; a second call does nothing."""

@@ -1,0 +1,1 @@
+"""A stream: capture, inference and output in threads of their own, with the age of what is seen known and bounded."""
