@@ -11,6 +11,7 @@ from rich.console import Console
 from edgesr.benchmarks.latency import LatencySettings, measure_latency
 from edgesr.benchmarks.plot import check_plot, draw_plot
 from edgesr.benchmarks.report import latency_json, latency_markdown, latency_table
+from edgesr.benchmarks.stream import StreamSettings, measure_stream, stream_json, stream_table
 from edgesr.runtime.command import Parser, command, size
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.files import check_output, replaced
@@ -20,6 +21,7 @@ EXAMPLES = """examples:
   edgesr-bench latency rdsrn_x4.onnx carn_x4.onnx --size 160x90 --budget 5m --json report.json --markdown report.md
   edgesr-bench latency rdsrn_x4.onnx ecbsr_x4.cpu.onnx --size 160x90 --data Set5 --plot quality.png
   edgesr-bench latency ecbsr_x4.bare.onnx ecbsr_x4.cpu.onnx --size 320x180    what bytes in and out cost
+  edgesr-bench stream --size 320x180    what the loop costs on top of the network
 """
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -62,7 +64,46 @@ def parser() -> Parser:
     latency.add_argument("--markdown", type=Path, metavar="FILE", help="write the table")
     latency.add_argument("--plot", type=Path, metavar="FILE.png", help="draw whole-frame time against PSNR")
     latency.add_argument("--force", action="store_true", help="overwrite these files")
+    add_stream(verbs)
     return make
+
+
+def add_stream(verbs: "argparse._SubParsersAction[Parser]") -> None:
+    stream = verbs.add_parser(
+        "stream",
+        help="what the loop of streams costs on top of the network, and the age of a live frame",
+        description="Frames through the loop against the bare backend, turn by turn; then a live stream.",
+    )
+    stream.add_argument("model", nargs="?", default="default", metavar="MODEL", help="as edgesr-run takes it")
+    stream.add_argument("--size", type=size, metavar="WxH", default=(320, 180), help="of the input (default: 320x180)")
+    stream.add_argument("--threads", type=int, help="of the network on the CPU (default: all cores)")
+    stream.add_argument("--rounds", type=int, default=20, help="turns of each (default: 20)")
+    stream.add_argument("--frames", type=int, default=40, help="of a turn (default: 40)")
+    stream.add_argument("--fps", type=float, default=30.0, help="of the live stream (default: 30)")
+    stream.add_argument("--live-frames", type=int, default=150, help="of the live stream (default: 150)")
+    stream.add_argument("--json", type=Path, metavar="FILE", help="write everything")
+    stream.add_argument("--force", action="store_true", help="overwrite the file")
+
+
+def run_stream(options: argparse.Namespace) -> None:
+    if options.json is not None:
+        check_output(options.json, force=options.force)
+    settings = StreamSettings(
+        model=options.model,
+        width=options.size[0],
+        height=options.size[1],
+        threads=options.threads,
+        rounds=options.rounds,
+        frames=options.frames,
+        live_fps=options.fps,
+        live_frames=options.live_frames,
+    )
+    with Console(stderr=True).status("opening the model") as status:
+        result = measure_stream(settings, tell=lambda line: status.update(line))
+    if options.json is not None:
+        with replaced(options.json) as beside:
+            beside.write_text(stream_json(result), encoding="utf-8")
+    Console(highlight=False).print(stream_table(result))
 
 
 def run_latency(options: argparse.Namespace) -> None:
@@ -100,7 +141,7 @@ def run_latency(options: argparse.Namespace) -> None:
         print(f"wrote {path}")
 
 
-VERBS = {"latency": run_latency}
+VERBS = {"latency": run_latency, "stream": run_stream}
 
 
 def run(arguments: Sequence[str]) -> None:

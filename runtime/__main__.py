@@ -2,106 +2,108 @@
 
 import json
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 
+from edgesr.runtime.streaming.deadline import DeadlineController
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from edgesr.runtime.backends import DEFAULT_MODEL, Backend, open_backend
-from edgesr.runtime.command import Parser, command, size
+from edgesr.runtime.backends import Backend, open_backend
+from edgesr.runtime.command import Terminated, command
 from edgesr.runtime.compose import compare, fit
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.files import check_output, replaced
-from edgesr.runtime.frame import Frame, Pixels
-from edgesr.runtime.pipeline import Arrange, run
+from edgesr.runtime.frame import Pixels
+from edgesr.runtime.options import Way, parse
+from edgesr.runtime.pipeline import Arrange
 from edgesr.runtime.report import latency_table, run_report
 from edgesr.runtime.sinks import open_sink
-from edgesr.runtime.sources import Source, open_source
+from edgesr.runtime.sources import open_source
+from edgesr.runtime.streaming.controls import Controls
+from edgesr.runtime.streaming.figures import Figures
+from edgesr.runtime.streaming.log import Log
+from edgesr.runtime.streaming.loop import run
+from edgesr.runtime.streaming.network import Network
+from edgesr.runtime.streaming.notify import Notifier
+from edgesr.runtime.streaming.stream import Stream
+from edgesr.runtime.streaming.view import View
 from edgesr.runtime.timing import StageTimings
-
-EXAMPLES = """sources: an image, a folder of images, a video file, pattern: (frames made on the fly)
-sinks:   an image (.png .jpg …), a folder, a video (.mp4 .mkv .mov), window:, null:
-
-examples:
-  edgesr-run photo.jpg photo_x4.png
-  edgesr-run clip.mp4 clip_x4.mp4 --model rdsrn_x4.onnx --start 0:10 --end 0:20
-  edgesr-run clip.mp4 window: --compare
-  edgesr-run clip.mp4 clip_x4.mp4 --model rdsrn_x4.engine --trust release.pub
-  edgesr-run pattern: null: --frames 100 --report latency.json
-"""
-
-
-def parser() -> Parser:
-    make = Parser("edgesr-run", "Super-resolve a stream of frames and tell the latency of every step.", EXAMPLES)
-    make.add_argument("source")
-    make.add_argument("sink", nargs="+")
-    make.add_argument(
-        "--model",
-        default=str(DEFAULT_MODEL),
-        help="an .onnx file or an .engine of edgesr-export, default:2, default:3, or bicubic (default: the shipped ECBSR x4)",
-    )
-    make.add_argument("--trust", type=Path, metavar="PUBLIC_KEY", help="run an engine only if this key signed its card")
-    make.add_argument("--threads", type=int, help="of the network on the CPU (default: all cores)")
-    make.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
-    make.add_argument(
-        "--start", type=seconds, default=0.0, metavar="TIME", help="where in the video to begin: 12.5 or 1:02:03"
-    )
-    make.add_argument("--end", type=seconds, metavar="TIME", help="where to stop")
-    make.add_argument("--compare", action="store_true", help="left half bicubic, right half super-resolved")
-    make.add_argument("--fit", type=size, metavar="WxH", help="scale the result into a box, keeping its shape")
-    make.add_argument("--report", type=Path, metavar="FILE", help="write the latency of every frame as JSON")
-    make.add_argument("--force", action="store_true", help="overwrite outputs")
-    make.add_argument("--quiet", action="store_true", help="no progress, no table")
-    make.add_argument("--json", action="store_true", help="print the report as JSON instead of the table")
-    return make
-
-
-def seconds(text: str) -> float:
-    """`12.5`, `1:02` or `1:02:03.5` -> seconds."""
-    try:
-        parts = [float(part) for part in text.split(":")]
-    except ValueError:
-        parts = []
-    if not 1 <= len(parts) <= 3 or not all(0 <= part < float("inf") for part in parts):
-        raise ArgumentTypeError(f"{text!r} is no time; expected seconds or H:MM:SS, such as 12.5 or 1:02:03")
-    return float(sum(part * 60.0**power for power, part in enumerate(reversed(parts))))
 
 
 def main_run(arguments: Sequence[str]) -> None:
-    options = parser().parse_args(arguments)
+    options, ways = parse(arguments)
+    if options.list_cameras:
+        list_cameras(options.json)
+        return
     if options.report:
         check_output(options.report, force=options.force)
     talk = Console(stderr=True, quiet=options.quiet, soft_wrap=True)
     with ExitStack() as stack:
-        source = stack.enter_context(
-            open_source(options.source, start_s=options.start, end_s=options.end, frames=options.frames)
-        )
-        backend = stack.enter_context(open_backend(options.model, threads=options.threads, trust=options.trust))
-        if source.info.width and source.info.height:
-            backend.spec.check_size(source.info.width, source.info.height)
-        sinks = [stack.enter_context(open_sink(uri, source.info, force=options.force)) for uri in options.sink]
-        progress = stack.enter_context(_progress(talk))
-        step = _step(progress, source, backend)
-        timings = run(source, backend, sinks, arrange=_arrange(options, backend.spec.scale), on_frame=step)
-        if not timings.samples_ns:
-            raise InputError(f"{options.source} gave no frame; expected at least one")
-    notes = [*source.info.notes, *(note for sink in sinks for note in sink.notes)]
-    for note in dict.fromkeys(notes):
-        talk.print(f"note: {note}", markup=False, highlight=False)
-    report = run_report(source.info, options.sink, backend, timings)
-    if options.report:
-        with replaced(options.report) as beside:
-            beside.write_text(json.dumps(report) + "\n")
-    if options.json:
-        print(json.dumps(report))
-    elif not options.quiet:
-        Console().print(latency_table(timings, f"{source.info.title} through {backend.title}"))
+        network = stack.enter_context(Network(partial(open_models, options)))
+        streams = [open_stream(stack, network, way, options) for way in ways]
+        if options.log:
+            log = stack.enter_context(Log(options.log, force=options.force))
+            for number, stream in enumerate(streams):
+                log.follow(stream.figures, number)
+        try:
+            run_streams(network, streams, options, talk)
+        except (KeyboardInterrupt, Terminated):
+            for stream in streams:
+                if stream.source.info.live:  # it has no end of its own: what was recorded until now is the whole
+                    for sink in stream.sinks:
+                        sink.close()
+            raise
+        for stream, way in zip(streams, ways, strict=True):
+            if not stream.figures.count("shown"):
+                raise InputError(f"{way.source} gave no frame; expected at least one")
+    for stream in streams:
+        notes = [*stream.source.info.notes, *(note for sink in stream.sinks for note in sink.notes)]
+        for note in dict.fromkeys(notes):
+            talk.print(f"note: {note}", markup=False, highlight=False)
+    tell(network, streams, ways, options)
 
 
-def _arrange(options: Namespace, scale: int) -> Arrange | None:
+def open_models(options: Namespace) -> list[Backend]:
+    """Best first; nothing stays open where one cannot be opened."""
+    with ExitStack() as stack:
+        models = []
+        for name in options.model:
+            model = stack.enter_context(open_backend(name, threads=options.threads, trust=options.trust))
+            models.append(model)
+        stack.pop_all()
+    return models
+
+
+def open_stream(stack: ExitStack, network: Network, way: Way, options: Namespace) -> Stream:
+    """Source and sinks of one way; the stack closes them."""
+    source = stack.enter_context(
+        open_source(way.source, start_s=options.start, end_s=options.end, frames=options.frames)
+    )
+    info = source.info
+    if info.width and info.height:
+        if options.roi:
+            options.roi.check(info.width, info.height)
+        width, height = (options.roi.width, options.roi.height) if options.roi else (info.width, info.height)
+        for model in network.models:
+            model.spec.check_size(width, height)
+    sinks = [stack.enter_context(open_sink(uri, info, force=options.force)) for uri in way.sinks]
+    return Stream(
+        source,
+        sinks,
+        options.policy or ("newest" if info.live else "all"),
+        every=options.every,
+        max_age_ms=options.max_age_ms,
+        frames=options.frames if info.live else None,
+        arrange=arrange_for(options, network.scale),
+        time_code=options.time_code,
+        figures=Figures(deadline_ms=options.deadline_ms, samples=None if info.live else StageTimings()),
+        controls=Controls(options.roi),
+    )
+
+
+def arrange_for(options: Namespace, scale: int) -> Arrange | None:
     steps: list[Callable[[Pixels, Pixels], Pixels]] = []
     if options.compare:
         steps.append(lambda low, high: compare(low, high, scale))
@@ -118,29 +120,48 @@ def _arrange(options: Namespace, scale: int) -> Arrange | None:
     return arrange
 
 
-def _progress(talk: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[latency]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=talk,
-        transient=True,
-        disable=not talk.is_terminal,
-    )
+def run_streams(network: Network, streams: Sequence[Stream], options: Namespace, talk: Console) -> None:
+    """Run them with everything that looks on: the terminal, systemd, the deadline."""
+    notifier = Notifier()
+    deadline = None
+    if len(network.models) > 1:
+        deadline = DeadlineController([model.title for model in network.models], options.deadline_ms)
+    with View(talk, streams) as view:
+
+        def tick() -> None:
+            view.tick()
+            shown = sum(stream.figures.count("shown") for stream in streams)
+            notifier.frames(shown, f"{shown} frames shown")
+
+        try:
+            run(network, streams, deadline=deadline, on_tick=tick)
+        finally:
+            notifier.stopping()
 
 
-def _step(progress: Progress, source: Source, backend: Backend) -> Callable[[Frame, StageTimings], None]:
-    task = progress.add_task(backend.spec.title, total=source.info.frame_count, latency="")
+def tell(network: Network, streams: Sequence[Stream], ways: Sequence[Way], options: Namespace) -> None:
+    """The report, as a table, as JSON, in a file."""
+    reports = []
+    for stream, way in zip(streams, ways, strict=True):
+        model, figures = network.models[0], stream.figures
+        told = figures.snapshot().to_dict() if figures.samples is None else figures.samples.to_dict()
+        reports.append(run_report(stream.source.info, way.sinks, model.spec, model.settings, told))
+    report = reports[0] if len(reports) == 1 else {"streams": reports}
+    if options.report:
+        with replaced(options.report) as beside:
+            beside.write_text(json.dumps(report) + "\n")
+    if options.json:
+        print(json.dumps(report))
+    elif not options.quiet:
+        for stream in streams:
+            table = latency_table(
+                stream.figures.distributions(), f"{stream.source.info.title} through {network.models[0].title}"
+            )
+            Console().print(table)
 
-    def step(_frame: Frame, timings: StageTimings) -> None:
-        last = {stage: timings.samples_ns[stage][-1] / 1e6 for stage in ("network", "whole frame")}
-        latency = f"network {last['network']:.0f} ms, frame {last['whole frame']:.0f} ms"
-        progress.update(task, advance=1, latency=latency)
 
-    return step
+def list_cameras(as_json: bool) -> None:
+    raise NotImplementedError
 
 
 def main() -> None:

@@ -1,37 +1,40 @@
 """What a run tells when it is over: the latency table, and the same with every sample as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from platform import machine, python_version
 
 from rich.table import Table
 
-from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.sources.base import StreamInfo
-from edgesr.runtime.timing import StageTimings
+from edgesr.runtime.spec import ModelSpec
+from edgesr.runtime.timing import Distribution
 
-__all__ = ["latency_table", "run_report"]
+__all__ = ["EXPLAINED", "latency_table", "run_report"]
 
 SCHEMA = 1
 EXPLAINED = {
     "read": "decode, or make, a frame",
+    "decode": "from its data to a picture",
     "network": "the model alone, part of infer",
     "upload": "copy of the frame to the GPU's memory",
     "download": "copy of the result from it",
     "infer": "frame in, frame out",
     "arrange": "compare, fit",
     "write": "encode, or show, a frame",
-    "whole frame": "from before read until after write",
+    "whole frame": "all that was done for a frame, waiting left out",
+    "age": "from capture until shown, waiting included",
+    "age by time code": "the same, read back from the picture",
 }
 
 
-def latency_table(timings: StageTimings, title: str) -> Table:
+def latency_table(stages: Mapping[str, Distribution], title: str) -> Table:
     """Milliseconds by stage, each over all frames; the network and the whole frame apart."""
     table = Table("stage", "count", "median", "p95", "p99", "max", "what it is", title=title, caption="milliseconds")
     for column in table.columns[1:6]:
         column.justify = "right"
-    for stage, d in timings.distributions().items():
+    for stage, d in stages.items():
         figures = (f"{value:.2f}" for value in (d.median_ms, d.p95_ms, d.p99_ms, d.max_ms))
         table.add_row(
             stage, str(d.count), *figures, EXPLAINED.get(stage, ""), style="bold" if stage == "whole frame" else ""
@@ -39,8 +42,14 @@ def latency_table(timings: StageTimings, title: str) -> Table:
     return table
 
 
-def run_report(info: StreamInfo, sinks: Sequence[str], backend: Backend, timings: StageTimings) -> dict[str, object]:
-    """JSON-ready: what was run on what, distributions in ms, every sample in ns."""
+def run_report(
+    info: StreamInfo,
+    sinks: Sequence[str],
+    spec: ModelSpec,
+    settings: Mapping[str, str | int],
+    figures: Mapping[str, object],
+) -> dict[str, object]:
+    """JSON-ready: what was run on what, and the figures: of a run with an end `StageTimings.to_dict`, else of a stream."""
     return {
         "schema": SCHEMA,
         "edgesr": version("edgesr"),
@@ -48,7 +57,7 @@ def run_report(info: StreamInfo, sinks: Sequence[str], backend: Backend, timings
         "machine": machine(),
         "source": info.title,
         "sinks": list(sinks),
-        "model": asdict(backend.spec),
-        "settings": backend.settings,
-        **timings.to_dict(),
+        "model": asdict(spec),
+        "settings": dict(settings),
+        **figures,
     }

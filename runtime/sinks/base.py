@@ -30,6 +30,9 @@ class Sink(ABC):
         """Take one frame; its pixels may change after this returns, so what is kept is copied.
         Raises OutputFailed where disk or encoder refuse, InputError for a frame it cannot take."""
 
+    def idle(self) -> None:  # noqa: B027 - only windows have a life of their own
+        """For `main_thread` sinks: called many times a second, also while no frame comes."""
+
     @property
     def wants_more(self) -> bool:
         """False once the sink has had enough, such as a window that was closed."""

@@ -102,7 +102,8 @@ class Figures:
 
     deadline_ms: an age above it is a miss; None: there is none.
     samples: gets every sample as well, where a run has an end and a report is wanted.
-    on_frame, on_event: called as they happen, for a log; from the thread in which it happens.
+    on_frame (index, model, ns by stage), on_drop (reason, count), on_event: called as they happen, for a log; in the thread in
+        which it happens.
     """
 
     def __init__(
@@ -114,6 +115,8 @@ class Figures:
     ) -> None:
         self.deadline_ms = deadline_ms
         self.samples = samples
+        self.on_frame: list[Callable[[int, str, dict[str, int]], None]] = []
+        self.on_drop: list[Callable[[str, int], None]] = []
         self.on_event: list[Callable[[Event], None]] = []
         self._clock = clock
         self._began_ns = clock()
@@ -145,17 +148,27 @@ class Figures:
         """The source gave a frame."""
         self._arrived("captured")
 
-    def shown(self, age_ns: int) -> None:
+    @property
+    def silent_s(self) -> float:
+        """Since the source gave a frame, or since the stream began."""
+        with self._lock:
+            return (self._clock() - (self._arrivals["captured"] or [self._began_ns])[-1]) / 1e9
+
+    def shown(self, index: int, age_ns: int, model: str, stages_ns: dict[str, int]) -> None:
         """The first sink took a frame, so long after its capture."""
         self._arrived("shown")
         if self.deadline_ms is not None and age_ns / 1e6 > self.deadline_ms:
             with self._lock:
                 self._counts["misses"] += 1
+        for tell in self.on_frame:
+            tell(index, model, stages_ns)
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Frames that will not be shown: "newer came", "too old", "paused", "every", "corrupt", ..."""
         with self._lock:
             self._drops[reason] += count
+        for tell in self.on_drop:
+            tell(reason, count)
 
     def event(self, text: str) -> None:
         """Something that a user wants to know later: lost, back again, another model."""
@@ -179,6 +192,18 @@ class Figures:
             self._warnings = list(warnings)
         for warning in new:
             self.event(warning)
+
+    def count(self, what: str) -> int:
+        """Of "captured" frames, "shown" ones, or "misses"."""
+        with self._lock:
+            return self._counts[what]
+
+    def distributions(self) -> dict[str, Distribution]:
+        """Of the whole run, by stage; exact where every sample was kept."""
+        with self._lock:
+            if self.samples is not None:
+                return self.samples.distributions()
+            return {stage: running.distribution() for stage, running in self._run.items()}
 
     def snapshot(self) -> Snapshot:
         now = self._clock()

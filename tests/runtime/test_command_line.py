@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgesr.runtime.__main__ import main_run, seconds
+from edgesr.runtime.__main__ import main_run
 from edgesr.runtime.command import command
 from edgesr.runtime.images import read_image, write_image
+from edgesr.runtime.options import seconds
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -91,7 +92,7 @@ MISTAKES = [
     (["photo.png", "out.png", "--start", "5"], "start"),
     (["photo.png", "photo.png", "--force"], "is the input"),
     (["camera:0", "out.png"], "no known source"),
-    (["photo.png"], "required: sink"),
+    (["photo.png"], "has no sink"),
     (["photo.png", "null:", "--report", "nowhere/r.json"], "is no folder"),
     (["photo.png", "null:", "--threads", "0"], "threads is 0"),
 ]
