@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
 
+from edgesr.runtime.card import Profile
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.spec import ModelSpec
@@ -19,6 +20,8 @@ class Backend(ABC):
         the copies.
     copies_ns: how long `upload` and `download` took then, where there is a GPU with memory of its own; else empty.
     settings: what it was opened with and on what it runs, for reports.
+    profiles: the sizes of frames that it was built for; empty: whatever its `spec` takes.
+    bytes_per_pixel: about what `infer` holds in memory for one pixel of the input; 0 where that is not known.
     """
 
     spec: ModelSpec
@@ -26,6 +29,8 @@ class Backend(ABC):
     network_ns: int
     copies_ns: Mapping[str, int] = MappingProxyType({})
     settings: dict[str, str | int]
+    profiles: tuple[Profile, ...] = ()
+    bytes_per_pixel: float = 0.0
 
     @abstractmethod
     def infer(self, pixels: Pixels) -> Pixels:

@@ -31,11 +31,12 @@ class BicubicBackend(Backend):
         self.title = f"bicubic x{scale}"
         self.network_ns = 0
         self.settings = {"backend": "bicubic", "threads": 1}
+        self.bytes_per_pixel = BYTES_PER_PIXEL * scale**2
 
     def infer(self, pixels: Pixels) -> Pixels:
         self.check(pixels)
         height, width, _ = pixels.shape
-        check_fits(width * height * BYTES_PER_PIXEL * self.spec.scale**2, f"{width}x{height} through {self.title}")
+        check_fits(width * height * self.bytes_per_pixel, f"{width}x{height} through {self.title}")
         start = time.perf_counter_ns()
         out = np.asarray(upscale(pixels, self.spec.scale), np.uint8)
         self.network_ns = time.perf_counter_ns() - start

@@ -1,12 +1,14 @@
 """ONNX Runtime on the CPU: the embedded default, and the reference for engines."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
 from edgesr.runtime.backends.base import Backend
+from edgesr.runtime.card import Profile
 from edgesr.runtime.errors import BackendFailed, ForeignModel, InputError, MissingFile
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.memory import check_fits
@@ -20,6 +22,18 @@ two cores took 12.5 instead of 13.6 ms alone, and 12.3 instead of 25 ms in turns
 
 ARENA = 1.75
 """ONNX Runtime holds more than the live tensors: 1.34 (ECBSR), 1.49 (CARN), 1.72 times (RDSRN), measured with 1.31."""
+
+SIZES_KEPT = 4
+"""Sizes of frames whose buffers stay; a fifth takes the place of the oldest."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Bound:
+    """Buffers of one size, and what tells the session of them."""
+
+    binding: onnxruntime.IOBinding
+    input: Pixels
+    output: Pixels
 
 
 class OnnxRuntimeBackend(Backend):
@@ -48,49 +62,52 @@ class OnnxRuntimeBackend(Backend):
             "precision": metadata.get("edgesr.precision", "fp32"),  # of the graph; the CPU computes in FP32
             "threads": threads or "all cores",
         }
-        self._memory_per_pixel = float(metadata["edgesr.memory_bytes_per_pixel"])
+        self.bytes_per_pixel = ARENA * float(metadata["edgesr.memory_bytes_per_pixel"]) + 3 + 3 * self.spec.scale**2
         _, height, width, _ = self._session.get_inputs()[0].shape
-        self._fixed = (width, height) if isinstance(width, int) and isinstance(height, int) else None
-        self._shape: tuple[int, ...] = ()
+        if isinstance(width, int) and isinstance(height, int):
+            self.profiles = (Profile((width, height), (width, height), (width, height)),)
+        self._bound: dict[tuple[int, ...], _Bound] = {}
 
     def infer(self, pixels: Pixels) -> Pixels:
-        if pixels.shape != self._shape:
-            self._prepare(pixels)
-        self._input[0] = pixels
+        bound = self._bound.get(pixels.shape) or self._prepare(pixels)
+        bound.input[0] = pixels
         start = time.perf_counter_ns()
         try:
-            self._session.run_with_iobinding(self._binding)
+            self._session.run_with_iobinding(bound.binding)
         except Exception as error:  # ONNX Runtime's own exceptions share no public base
             raise BackendFailed(
                 f"{self.title} failed on {pixels.shape[1]}x{pixels.shape[0]}: {_line(error)}"
             ) from error
         self.network_ns = time.perf_counter_ns() - start
-        return self._output
+        return bound.output
 
     def close(self) -> None:
-        self._shape = ()
-        self.__dict__.pop("_binding", None)
+        self._bound.clear()
         self.__dict__.pop("_session", None)
 
-    def _prepare(self, pixels: Pixels) -> None:
-        """Check a new size, and bind buffers that are used again for every frame of it."""
+    def _prepare(self, pixels: Pixels) -> "_Bound":
+        """Check a new size, and bind buffers that are used again for every frame of it; several streams may take turns."""
         self.check(pixels)
         height, width, _ = pixels.shape
-        if self._fixed not in (None, (width, height)):
-            expected = "{}x{}".format(*self._fixed or ())
+        if self.profiles and not self.profiles[0].takes(width, height):
+            expected = self.profiles[0].title
             raise InputError(f"the frame is {width}x{height}; {self.title} was exported for {expected} only")
         scale = self.spec.scale
-        needed = width * height * (ARENA * self._memory_per_pixel + 3 + 3 * scale**2)
-        check_fits(needed, f"{width}x{height} through {self.title}")
-        self._input = np.empty((1, height, width, 3), np.uint8)
-        self._output: Pixels = np.empty((height * scale, width * scale, 3), np.uint8)
-        self._binding = self._session.io_binding()
+        check_fits(width * height * self.bytes_per_pixel, f"{width}x{height} through {self.title}")
+        bound = _Bound(
+            self._session.io_binding(),
+            np.empty((1, height, width, 3), np.uint8),
+            np.empty((height * scale, width * scale, 3), np.uint8),
+        )
         for bind, name, array in (
-            (self._binding.bind_input, "frame", self._input),
-            (self._binding.bind_output, "upscaled", self._output[None]),
+            (bound.binding.bind_input, "frame", bound.input),
+            (bound.binding.bind_output, "upscaled", bound.output[None]),
         ):
             bind(name, "cpu", 0, np.uint8, array.shape, array.ctypes.data)
-        self._shape = pixels.shape
+        if len(self._bound) == SIZES_KEPT:
+            del self._bound[next(iter(self._bound))]
+        self._bound[pixels.shape] = bound
+        return bound
 
 
 def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:

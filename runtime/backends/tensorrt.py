@@ -43,6 +43,7 @@ class TensorRTBackend(Backend):
             self.close()
             raise
         self.spec = self._card.spec
+        self.profiles = self._card.profiles
         self.title = f"{self.spec.title} · TensorRT {self._card.precision.upper()}"
         self.network_ns = 0
         self._wants_graph = cuda_graph

@@ -174,3 +174,17 @@ def test_memory_is_the_smaller_of_machine_and_cgroup(tmp_path: Path) -> None:
     assert memory.available_bytes(tmp_path) == 4000 * 1024
     (group / "memory.max").write_text("3000000\n")
     assert memory.available_bytes(tmp_path) == 2_000_000
+
+
+def test_sizes_that_take_turns_keep_their_buffers() -> None:
+    rng = np.random.default_rng(5)
+    with open_backend() as backend:
+        small, large = (rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in ((16, 24), (20, 20)))
+        first = backend.infer(small)
+        kept = first.copy()
+        backend.infer(large)
+        again = backend.infer(small)
+        assert again is first and (again == kept).all()
+        for height in range(30, 40):  # more sizes than are kept: they still come out right
+            backend.infer(rng.integers(0, 256, (height, 16, 3), dtype=np.uint8))
+        assert (backend.infer(small) == kept).all()
