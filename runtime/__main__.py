@@ -5,12 +5,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 
-from edgesr.runtime.streaming.deadline import DeadlineController
 from rich.console import Console
 
 from edgesr.runtime.backends import Backend, open_backend
+from edgesr.runtime.cameras import camera_table, cameras_of
 from edgesr.runtime.command import Terminated, command
 from edgesr.runtime.compose import compare, fit
 from edgesr.runtime.errors import InputError
@@ -20,8 +21,9 @@ from edgesr.runtime.options import Way, parse
 from edgesr.runtime.pipeline import Arrange
 from edgesr.runtime.report import latency_table, run_report
 from edgesr.runtime.sinks import open_sink
-from edgesr.runtime.sources import open_source
+from edgesr.runtime.sources import Reconnection, open_source
 from edgesr.runtime.streaming.controls import Controls
+from edgesr.runtime.streaming.deadline import DeadlineController
 from edgesr.runtime.streaming.figures import Figures
 from edgesr.runtime.streaming.log import Log
 from edgesr.runtime.streaming.loop import run
@@ -29,6 +31,7 @@ from edgesr.runtime.streaming.network import Network
 from edgesr.runtime.streaming.notify import Notifier
 from edgesr.runtime.streaming.stream import Stream
 from edgesr.runtime.streaming.view import View
+from edgesr.runtime.tiles import TiledBackend
 from edgesr.runtime.timing import StageTimings
 
 
@@ -71,6 +74,8 @@ def open_models(options: Namespace) -> list[Backend]:
         models = []
         for name in options.model:
             model = stack.enter_context(open_backend(name, threads=options.threads, trust=options.trust))
+            if options.tile is not None:
+                model = TiledBackend(model, None if options.tile == "auto" else options.tile)
             models.append(model)
         stack.pop_all()
     return models
@@ -78,8 +83,11 @@ def open_models(options: Namespace) -> list[Backend]:
 
 def open_stream(stack: ExitStack, network: Network, way: Way, options: Namespace) -> Stream:
     """Source and sinks of one way; the stack closes them."""
+    reconnection = Reconnection(attempts=options.attempts, frozen_s=options.frozen_s, on_resize=options.on_resize)
     source = stack.enter_context(
-        open_source(way.source, start_s=options.start, end_s=options.end, frames=options.frames)
+        open_source(
+            way.source, start_s=options.start, end_s=options.end, frames=options.frames, reconnection=reconnection
+        )
     )
     info = source.info
     if info.width and info.height:
@@ -87,7 +95,7 @@ def open_stream(stack: ExitStack, network: Network, way: Way, options: Namespace
             options.roi.check(info.width, info.height)
         width, height = (options.roi.width, options.roi.height) if options.roi else (info.width, info.height)
         for model in network.models:
-            model.spec.check_size(width, height)
+            model.check_size(width, height)
     sinks = [stack.enter_context(open_sink(uri, info, force=options.force)) for uri in way.sinks]
     return Stream(
         source,
@@ -161,7 +169,11 @@ def tell(network: Network, streams: Sequence[Stream], ways: Sequence[Way], optio
 
 
 def list_cameras(as_json: bool) -> None:
-    raise NotImplementedError
+    cameras = cameras_of()
+    if as_json:
+        print(json.dumps([asdict(camera) for camera in cameras], default=str))
+    else:
+        Console().print(camera_table(cameras))
 
 
 def main() -> None:

@@ -122,6 +122,9 @@ def _add_live(make: Parser) -> None:
     group.add_argument(
         "--on-resize", choices=("refuse", "rescale"), default="refuse", help="when a camera changes its frame size"
     )
+    group.add_argument(
+        "--attempts", type=int, metavar="N", help="in a row, to open a lost source again (default: no limit)"
+    )
     group.add_argument("--time-code", action="store_true", help="read back the time that pattern:…?timecode=1 draws")
 
 

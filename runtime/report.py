@@ -15,17 +15,17 @@ __all__ = ["EXPLAINED", "latency_table", "run_report"]
 
 SCHEMA = 1
 EXPLAINED = {
-    "read": "decode, or make, a frame",
-    "decode": "from its data to a picture",
-    "network": "the model alone, part of infer",
-    "upload": "copy of the frame to the GPU's memory",
-    "download": "copy of the result from it",
-    "infer": "frame in, frame out",
+    "read": "decode or make it",
+    "decode": "data to picture",
+    "network": "in infer",
+    "upload": "in infer, to the GPU",
+    "download": "in infer, from it",
+    "infer": "frame in and out",
     "arrange": "compare, fit",
-    "write": "encode, or show, a frame",
-    "whole frame": "all that was done for a frame, waiting left out",
-    "age": "from capture until shown, waiting included",
-    "age by time code": "the same, read back from the picture",
+    "write": "encode or show it",
+    "whole frame": "all work, no waits",
+    "age": "capture to shown",
+    "age by time code": "read in the picture",
 }
 
 

@@ -30,6 +30,9 @@ MOST_PATIENCE = 64
 
 JUDGED_EVERY_S = 0.25
 
+STANDSTILL_S = 10.0
+"""Without a frame: what was judged before says nothing of now."""
+
 
 class DeadlineController:
     """Models of one scale, best first. Told what each frame took, it says which model runs next; it holds no clock and no thread.
@@ -64,18 +67,17 @@ class DeadlineController:
         self._shares: dict[int, float] = {}  # level -> what it takes, over what the level below it takes
         self._left: tuple[int, float] | None = None  # the level before the last change, and what it took
         self._patience = {"calm": 1.0, "quiet": 1.0}
-        self._climb: tuple[str, float] | None = (
-            None  # which patience led to the last one, and when; None once it is judged
-        )
+        self._climb: tuple[str, float] | None = None  # the patience that led to the last one, and when; None: judged
+        self._frames: deque[tuple[float, float]] = deque()
+        self._calm_since_s = self._quiet_since_s = self._judge_at_s = 0.0
         self._last_s = float("-inf")
         self._settling = 0
-        self._begin(0.0)
 
     def observe(self, duration_ms: float, now_s: float) -> int:
         """The level for the next frame. `duration_ms`: age at the sink, or processing time, of a frame that was done at `now_s`."""
         assert duration_ms >= 0
-        if not 0 <= now_s - self._last_s <= max(self._missed_s, 4 * duration_ms / 1000):
-            self._begin(now_s)  # the stream stood still meanwhile: that says nothing of any model
+        if not 0 <= now_s - self._last_s <= max(STANDSTILL_S, 2 * duration_ms / 1000):
+            self._begin(now_s)
         self._last_s = now_s
         if self._settling:
             self._settling -= 1
@@ -156,6 +158,6 @@ class DeadlineController:
 
     def _begin(self, now_s: float) -> None:
         """Judge anew from here."""
-        self._frames: deque[tuple[float, float]] = deque()
+        self._frames.clear()
         self._calm_since_s = self._quiet_since_s = now_s
         self._judge_at_s = now_s + self._missed_s

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from threading import Condition, Lock, Thread
 
-from edgesr.runtime.streaming.deadline import DeadlineController
-
 from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.errors import InputError
+from edgesr.runtime.streaming.deadline import DeadlineController
 from edgesr.runtime.streaming.network import Network
 from edgesr.runtime.streaming.slot import Turns
 from edgesr.runtime.streaming.stream import Running, Stream
@@ -52,6 +51,7 @@ def run(
     for stream in streams:
         for sink in stream.sinks:
             sink.attach(stream.figures, stream.controls)
+        stream.source.events = stream.figures.event
         stream.figures.tell(state="running")
     failures = _Failures()
     threads = _threads(running, failures)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from edgesr.runtime.backends.base import Backend
+from edgesr.runtime.card import Profile
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.spec import ModelSpec
 
@@ -22,6 +23,17 @@ class Model:
     title: str
     spec: ModelSpec
     settings: dict[str, str | int]
+    profiles: tuple[Profile, ...]
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise InputError where it cannot take a frame of width x height."""
+        self.spec.check_size(width, height)
+        if self.profiles and not any(profile.takes(width, height) for profile in self.profiles):
+            built = ", ".join(profile.title for profile in self.profiles)
+            raise InputError(
+                f"the frame is {width}x{height}; {self.title} was built for {built}: cut frames with --tile auto, or build it anew "
+                f"from its checkpoint with edgesr-export … --size {width}x{height}"
+            )
 
 
 class Network:
@@ -36,7 +48,7 @@ class Network:
         self._backends: Sequence[Backend] = ()
         try:
             self._backends = self._thread.submit(open_models).result()
-            self.models = [Model(b.title, b.spec, b.settings) for b in self._backends]
+            self.models = [Model(b.title, b.spec, b.settings, b.profiles) for b in self._backends]
             if len({model.spec.scale for model in self.models}) > 1:
                 titles = ", ".join(model.spec.title for model in self.models)
                 raise InputError(f"the models have several scales ({titles}); expected one scale for all of a run")

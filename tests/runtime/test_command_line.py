@@ -91,10 +91,21 @@ MISTAKES = [
     (["photo.png", "out.png", "--start", "noon"], "is no time"),
     (["photo.png", "out.png", "--start", "5"], "start"),
     (["photo.png", "photo.png", "--force"], "is the input"),
-    (["camera:0", "out.png"], "no known source"),
+    (["nosuch:0", "out.png"], "no known source"),
     (["photo.png"], "has no sink"),
     (["photo.png", "null:", "--report", "nowhere/r.json"], "is no folder"),
     (["photo.png", "null:", "--threads", "0"], "threads is 0"),
+    (["/dev/video77", "null:"], "/dev/video77"),
+    (["photo.png", "null:", "--also", "photo.png"], "has no sink"),
+    ([], "no source and no sink"),
+    (["photo.png", "null:", "--model", "bicubic", "--model", "default"], "add --deadline-ms"),
+    (["photo.png", "null:", "--model", "bicubic", "--model", "bicubic:2", "--deadline-ms", "30"], "several scales"),
+    (["photo.png", "null:", "--deadline-ms", "0"], "expected more than 0"),
+    (["photo.png", "null:", "--roi", "10,10,10,10"], "does not lie within"),
+    (["photo.png", "null:", "--roi", "1,2,3"], "is no region"),
+    (["photo.png", "null:", "--every", "0"], "every is 0"),
+    (["photo.png", "null:", "--log", "nowhere/log"], "is no folder"),
+    (["photo.png", "null:", "--frozen-s", "-1"], "expected more than 0"),
 ]
 
 
@@ -159,3 +170,59 @@ def test_a_signal_ends_it_cleanly(place: Path, number: signal.Signals, code: int
 @pytest.mark.parametrize(("text", "value"), [("12.5", 12.5), ("1:02", 62), ("1:02:03.5", 3723.5)])
 def test_times_are_seconds_or_clock(text: str, value: float) -> None:
     assert seconds(text) == value
+
+
+LIVE = "pattern:natural?live=1&fps=60&size=72x24&scale=1&timecode=1"
+
+
+def test_a_live_stream_tells_ages_by_stamp_and_by_time_code(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [LIVE, "null:", "--model", "bicubic:2", "--frames", "20", "--time-code", "--log", "log.jsonl", "--json"]
+    assert run(*arguments) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["shown"] >= 15 and report["state"] == "over"
+    age, by_code = (report["run"][stage] for stage in ("age", "age by time code"))
+    assert by_code["count"] == age["count"] and by_code["median_ms"] == pytest.approx(age["median_ms"], abs=2)
+    lines = [json.loads(line) for line in (place / "log.jsonl").read_text().splitlines()]
+    assert sum("frame" in line for line in lines) == report["shown"]
+    assert sum(line.get("count", 0) for line in lines if "dropped" in line) == sum(report["drops"].values())
+
+
+def test_two_streams_share_a_model_and_are_reported_apart(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["photo.png", "a.png", "--also", "photos", "b", "null:", "--model", "bicubic:2", "--json"]
+    assert run(*arguments) == 0
+    first, second = json.loads(capsys.readouterr().out)["streams"]
+    assert first["sinks"] == ["a.png"] and second["sinks"] == ["b", "null:"]
+    assert first["stages"]["write"]["count"] == 1 and second["stages"]["write"]["count"] == 2
+
+
+def test_a_region_alone_is_super_resolved(place: Path) -> None:
+    assert run("photo.png", "part.png", "--model", "bicubic:2", "--roi", "4,2,8,6", "--quiet") == 0
+    assert run("photo.png", "whole.png", "--model", "bicubic:2", "--quiet") == 0
+    part = read_image(place / "part.png")[0]
+    whole = read_image(place / "whole.png")[0]
+    assert part.shape == (12, 16, 3) and (part[4:-4, 4:-4] == whole[4:16, 8:24][4:-4, 4:-4]).all()
+
+
+def test_tiles_give_the_same_picture(place: Path) -> None:
+    write_image(place / "wide.png", np.random.default_rng(1).integers(0, 256, (40, 90, 3), dtype=np.uint8))
+    assert run("wide.png", "whole.png", "--quiet") == 0
+    assert run("wide.png", "tiled.png", "--tile", "64x40", "--quiet") == 0
+    assert (read_image(place / "whole.png")[0] == read_image(place / "tiled.png")[0]).all()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_live_recording_that_is_stopped_is_whole(number: int, place: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgesr.runtime", LIVE, "out.mp4", "--model", "bicubic:2", "--log", "log.jsonl"],
+        cwd=place,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while not ((place / "log.jsonl").exists() and (place / "log.jsonl").read_text().count('"frame"') > 10):
+        assert time.monotonic() < end and process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "Traceback" not in told
+    assert run("out.mp4", "null:", "--model", "bicubic:2", "--quiet") == 0

@@ -1,4 +1,4 @@
-"""Sinks: the table, images, folders, the window and null. Videos are in test_video.py."""
+"""Sinks: the table, images, folders and null. Videos are in test_video.py, windows and streams in sinks/."""
 
 import os
 import subprocess
@@ -6,18 +6,15 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
 
 import numpy as np
 import pytest
 
-from edgesr.runtime.errors import EdgeSRError, InputError, MissingDependency, OutputExists, OutputFailed
+from edgesr.runtime.errors import InputError, OutputExists, OutputFailed
 from edgesr.runtime.frame import Frame
 from edgesr.runtime.images import read_image
 from edgesr.runtime.sinks import SINKS, Sink, open_sink
-from edgesr.runtime.sinks import window as window_module
 from edgesr.runtime.sinks.null import NullSink
-from edgesr.runtime.sinks.window import WindowSink
 from edgesr.runtime.sources import StreamInfo, open_source
 
 INFO = StreamInfo(title="some stream", frame_rate=Fraction(25))
@@ -28,7 +25,7 @@ def frame(index: int = 0, name: str = "", value: int = 0) -> Frame:
 
 
 TARGETS = {"image": "out.png", "folder": "out/", "video": "out.mp4", "null": "null:"}
-"""The window needs a screen and has tests of its own."""
+"""The others need a screen or a network, and have tests of their own."""
 
 
 def uri_of(kind: str, folder: Path) -> str:
@@ -79,7 +76,7 @@ def test_a_missing_folder_is_said_before_any_work(kind: str, tmp_path: Path) -> 
 
 def test_every_entry_of_the_table_can_be_loaded() -> None:
     assert all(callable(resolve_name(entry)) for entry in SINKS.values())
-    assert set(TARGETS) | {"window"} == set(SINKS)
+    assert set(TARGETS) | {"window", "rtsp", "udp", "gst", "http"} == set(SINKS)
 
 
 @pytest.mark.parametrize("uri", ["out.gif", "out.avi", "rtmp://host/live", "", "null:5", "window:5"])
@@ -175,72 +172,3 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(kind: str, tmp_path: Path) -
     assert ended.returncode == 1
     assert "cannot be written" in ended.stderr and ended.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-
-
-# ---- the window
-
-
-def test_without_a_display_a_window_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(MissingDependency, match="needs a screen") as caught:
-        open_sink("window:", INFO)
-    assert isinstance(caught.value, EdgeSRError) and "\n" not in str(caught.value)
-
-
-def test_a_display_that_does_not_answer_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Qt would end this very process: the window is tried in another."""
-    monkeypatch.setenv("DISPLAY", ":4711")
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(MissingDependency, match="no window can be opened here") as caught:
-        open_sink("window:", INFO)
-    assert "\n" not in str(caught.value)
-
-
-class Screen:
-    """What WindowSink asks of cv2: a fake that answers with the given key and visibility."""
-
-    WINDOW_NORMAL = WND_PROP_VISIBLE = 0
-
-    def __init__(self) -> None:
-        self.key, self.visible, self.shown, self.open = -1, 1.0, 0, False
-
-    def namedWindow(self, name: str, flags: int) -> None:
-        self.open = True
-
-    def resizeWindow(self, name: str, width: int, height: int) -> None:
-        self.size = width, height
-
-    def imshow(self, name: str, pixels: np.ndarray) -> None:
-        self.shown += 1
-
-    def waitKey(self, delay: int) -> int:
-        return self.key
-
-    def getWindowProperty(self, name: str, which: int) -> float:
-        return self.visible
-
-    def destroyAllWindows(self) -> None:
-        self.open = False
-
-
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    fake = Screen()
-    monkeypatch.setattr(window_module, "opencv", lambda: fake)
-    monkeypatch.setattr(window_module, "_probe", lambda: None)
-    return fake
-
-
-@pytest.mark.parametrize("end", [{"key": 27}, {"key": ord("q")}, {"visible": 0.0}])
-def test_a_key_or_closing_the_window_ends_it(end: dict[str, Any], screen: Screen) -> None:
-    with WindowSink() as sink:
-        sink.write(frame())
-        assert sink.wants_more and screen.size == (16, 16)
-        for name, value in end.items():
-            setattr(screen, name, value)
-        sink.write(frame(1))
-        assert not sink.wants_more
-        sink.write(frame(2))
-        assert screen.shown == 2
-    assert not screen.open
