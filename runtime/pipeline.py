@@ -1,4 +1,5 @@
-"""The loop: a frame is read, super-resolved, written; each step is timed."""
+"""The loop in one thread: a frame is read, super-resolved, written, then the next; each step is timed. For benchmarks and for small
+programs; `edgesr-run` uses `edgesr.runtime.streaming`, where the steps of several frames run at the same time."""
 
 import time
 from collections.abc import Callable, Sequence
