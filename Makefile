@@ -81,5 +81,5 @@ clean:
 
 .venv310/.installed: pyproject.toml setup.py
 	$(PYTHON310) -m venv .venv310
-	.venv310/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench,trust]' 'onnx>=1.16' 'pytest>=8' 'pytest-xdist>=3.5'
+	.venv310/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench,trust,web]' 'onnx>=1.16' 'pytest>=8' 'pytest-xdist>=3.5'
 	touch $@

@@ -19,6 +19,7 @@ setup(
         "": ["py.typed"],
         "edgesr.train": ["recipes/*.yaml", "recipes/shipped/*.yaml"],
         "edgesr.runtime": ["models/*.onnx"],
+        "edgesr.runtime.sinks.web": ["page.html", "*.css", "*.js"],
         "edgesr.jetson": ["boards.json"],
         "edgesr.benchmarks": ["matrices/*.yaml"],
     },

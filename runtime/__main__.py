@@ -21,7 +21,7 @@ from edgesr.runtime.options import Way, parse
 from edgesr.runtime.pipeline import Arrange
 from edgesr.runtime.report import latency_table, run_report
 from edgesr.runtime.sinks import open_sink
-from edgesr.runtime.sources import Reconnection, open_source
+from edgesr.runtime.sources import Reconnection, open_source, redacted
 from edgesr.runtime.streaming.controls import Controls
 from edgesr.runtime.streaming.deadline import DeadlineController
 from edgesr.runtime.streaming.figures import Figures
@@ -60,7 +60,7 @@ def main_run(arguments: Sequence[str]) -> None:
             raise
         for stream, way in zip(streams, ways, strict=True):
             if not stream.figures.count("shown"):
-                raise InputError(f"{way.source} gave no frame; expected at least one")
+                raise InputError(f"{redacted(way.source)} gave no frame; expected at least one")
     for stream in streams:
         notes = [*stream.source.info.notes, *(note for sink in stream.sinks for note in sink.notes)]
         for note in dict.fromkeys(notes):
@@ -153,7 +153,7 @@ def tell(network: Network, streams: Sequence[Stream], ways: Sequence[Way], optio
     for stream, way in zip(streams, ways, strict=True):
         model, figures = network.models[0], stream.figures
         told = figures.snapshot().to_dict() if figures.samples is None else figures.samples.to_dict()
-        reports.append(run_report(stream.source.info, way.sinks, model.spec, model.settings, told))
+        reports.append(run_report(stream.source.info, [redacted(uri) for uri in way.sinks], model.spec, model.settings, told))
     report = reports[0] if len(reports) == 1 else {"streams": reports}
     if options.report:
         with replaced(options.report) as beside:

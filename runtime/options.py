@@ -10,6 +10,7 @@ from edgesr.runtime.backends import DEFAULT_MODEL
 from edgesr.runtime.command import Parser, size
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.region import Region
+from edgesr.runtime.sources.uri import redacted
 from edgesr.runtime.streaming.slot import Policy
 
 __all__ = ["Way", "parse", "parser", "seconds"]
@@ -149,7 +150,7 @@ def parse(arguments: Sequence[str]) -> tuple[Namespace, list[Way]]:
     for way in ways:
         if len(way) < 2:
             raise InputError(
-                f"{way[0]} has no sink; expected SOURCE SINK, such as {way[0]} null:"
+                f"{redacted(way[0])} has no sink; expected SOURCE SINK, such as {redacted(way[0])} null:"
                 if way
                 else "no source and no sink were given; expected SOURCE SINK, such as camera:0 window: (see edgesr-run --help)"
             )

@@ -13,6 +13,8 @@ PARTS = ("train", "export", "runtime", "benchmarks", "jetson")
 DATA = {
     "jetson/boards.json",
     *(f"runtime/models/ecbsr_x{scale}{form}.onnx" for scale in (2, 3, 4) for form in ("", ".cpu")),
+    *(f"runtime/sinks/web/page.{suffix}" for suffix in ("html", "css", "js")),
+    *(f"runtime/sinks/web/{name}.js" for name in ("view", "bicubic", "chart")),
     *(f"{part}/py.typed" for part in PARTS),
 }
 
