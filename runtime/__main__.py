@@ -50,8 +50,9 @@ def main_run(arguments: Sequence[str]) -> None:
             log = stack.enter_context(Log(options.log, force=options.force))
             for number, stream in enumerate(streams):
                 log.follow(stream.figures, number)
+        notes = Notes(talk, streams)
         try:
-            run_streams(network, streams, options, talk)
+            run_streams(network, streams, options, talk, notes)
         except (KeyboardInterrupt, Terminated):
             for stream in streams:
                 if stream.source.info.live:  # it has no end of its own: what was recorded until now is the whole
@@ -61,10 +62,7 @@ def main_run(arguments: Sequence[str]) -> None:
         for stream, way in zip(streams, ways, strict=True):
             if not stream.figures.count("shown"):
                 raise InputError(f"{redacted(way.source)} gave no frame; expected at least one")
-    for stream in streams:
-        notes = [*stream.source.info.notes, *(note for sink in stream.sinks for note in sink.notes)]
-        for note in dict.fromkeys(notes):
-            talk.print(f"note: {note}", markup=False, highlight=False)
+    notes.tell()
     tell(network, streams, ways, options)
 
 
@@ -128,7 +126,24 @@ def arrange_for(options: Namespace, scale: int) -> Arrange | None:
     return arrange
 
 
-def run_streams(network: Network, streams: Sequence[Stream], options: Namespace, talk: Console) -> None:
+class Notes:
+    """What sources and sinks had to change or assume: each line once. Of a live stream from its first frame on, else at the end."""
+
+    def __init__(self, talk: Console, streams: Sequence[Stream]) -> None:
+        self._talk, self._streams = talk, streams
+        self._told: set[str] = set()
+
+    def tell(self, *, live: bool = False) -> None:
+        for stream in self._streams:
+            if live and not (stream.source.info.live and stream.figures.count("shown")):
+                continue
+            for note in [*stream.source.info.notes, *(note for sink in stream.sinks for note in sink.notes)]:
+                if note not in self._told:
+                    self._told.add(note)
+                    self._talk.print(f"note: {note}", markup=False, highlight=False)
+
+
+def run_streams(network: Network, streams: Sequence[Stream], options: Namespace, talk: Console, notes: Notes) -> None:
     """Run them with everything that looks on: the terminal, systemd, the deadline."""
     notifier = Notifier()
     deadline = None
@@ -138,6 +153,7 @@ def run_streams(network: Network, streams: Sequence[Stream], options: Namespace,
 
         def tick() -> None:
             view.tick()
+            notes.tell(live=True)
             shown = sum(stream.figures.count("shown") for stream in streams)
             notifier.frames(shown, f"{shown} frames shown")
 
@@ -153,7 +169,9 @@ def tell(network: Network, streams: Sequence[Stream], ways: Sequence[Way], optio
     for stream, way in zip(streams, ways, strict=True):
         model, figures = network.models[0], stream.figures
         told = figures.snapshot().to_dict() if figures.samples is None else figures.samples.to_dict()
-        reports.append(run_report(stream.source.info, [redacted(uri) for uri in way.sinks], model.spec, model.settings, told))
+        reports.append(
+            run_report(stream.source.info, [redacted(uri) for uri in way.sinks], model.spec, model.settings, told)
+        )
     report = reports[0] if len(reports) == 1 else {"streams": reports}
     if options.report:
         with replaced(options.report) as beside:

@@ -63,10 +63,10 @@ def command(main: Callable[[Sequence[str]], None], arguments: Sequence[str] | No
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("stopped by Ctrl-C; nothing half-written was left\n")
+        sys.stderr.write("stopped by Ctrl-C; no output is half-written\n")
         return 130
     except Terminated:
-        sys.stderr.write("stopped by SIGTERM; nothing half-written was left\n")
+        sys.stderr.write("stopped by SIGTERM; no output is half-written\n")
         return 143
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stderr.close()

@@ -7,9 +7,9 @@ The code stands in the upper left corner, in black and white cells. With `cell` 
     48 bits   the time in microseconds, modulo 2**48 (nine years)
     16 bits   CRC-16 of the six bytes before: polynomial 0x1021, initial value 0xFFFF, no reflection, no final XOR
 
-In a picture that was enlarged by `scale`, `cell` is that of the original times `scale`. To read it: take the mean of all channels in the
-middle half of each cell, put the threshold half-way between the darkest and the brightest, and compare the checksum. Neither all
-cells white nor all black has a valid one.
+In a picture that was enlarged by `scale`, `cell` is that of the original times `scale`. To read it: take the mean of all
+channels in the middle half of each cell, put the threshold half-way between the darkest and the brightest, and compare the
+checksum. Neither all cells white nor all black has a valid one.
 """
 
 from binascii import crc_hqx

@@ -9,6 +9,7 @@ from edgesr.runtime.errors import InputError
 from edgesr.runtime.images import IMAGE_SUFFIXES
 from edgesr.runtime.sinks.base import Sink
 from edgesr.runtime.sources.base import StreamInfo
+from edgesr.runtime.sources.uri import redacted
 
 __all__ = ["SINKS", "VIDEO_SUFFIXES", "Sink", "open_sink"]
 
@@ -16,17 +17,21 @@ SINKS = {
     "image": "edgesr.runtime.sinks.image:open_image",
     "folder": "edgesr.runtime.sinks.folder:open_folder",
     "video": "edgesr.runtime.sinks.video:open_video",
+    "rtsp": "edgesr.runtime.sinks.rtsp.sink:open_rtsp",
+    "udp": "edgesr.runtime.sinks.udp:open_udp",
+    "gst": "edgesr.runtime.sinks.gstreamer:open_gst",
+    "http": "edgesr.runtime.sinks.web:open_web",
     "window": "edgesr.runtime.sinks.window:open_window",
     "null": "edgesr.runtime.sinks.null:open_null",
 }
 """Kind -> the function (target, info, force) -> Sink, loaded when asked for."""
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov")
-SCHEMES = ("window", "null")
+SCHEMES = ("rtsp", "udp", "gst", "http", "window", "null")
 
 
 def open_sink(uri: str, info: StreamInfo, *, force: bool = False) -> Sink:
-    """Open `out.png`, `folder/`, `out.mp4`, `window:` or `null:` for the stream that `info` tells of.
+    """Open `out.png`, `folder/`, `out.mp4`, `rtsp://:8554/sr`, `window:` or `null:` for the stream that `info` tells of.
 
     Everything that can be refused without a frame is refused here: an output that exists (unless `force`), one that
     is the input, sound that the file cannot hold. The size is taken from the first frame, not from `info`.
@@ -48,7 +53,7 @@ def _kind_of(uri: str) -> tuple[str, str]:
     """The kind in SINKS, and what its function is to open."""
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", uri):
         if scheme[1] not in SCHEMES:
-            raise InputError(f"{uri}: {scheme[1]}: is no known sink; expected {_EXPECTED}")
+            raise InputError(f"{redacted(uri)}: {scheme[1]}: is no known sink; expected {_EXPECTED}")
         return scheme[1], uri[scheme.end() :]
     path = Path(uri)
     suffix = path.suffix.lower()
@@ -63,4 +68,7 @@ def _kind_of(uri: str) -> tuple[str, str]:
     raise InputError(f"{uri}: {suffix} cannot be written; expected {_EXPECTED}")
 
 
-_EXPECTED = f"an image ({', '.join(IMAGE_SUFFIXES)}), a video ({', '.join(VIDEO_SUFFIXES)}), a folder, window: or null:"
+_EXPECTED = (
+    f"an image ({', '.join(IMAGE_SUFFIXES)}), a video ({', '.join(VIDEO_SUFFIXES)}), a folder, "
+    f"{', '.join(f'{scheme}:' for scheme in SCHEMES[:-1])} or {SCHEMES[-1]}:"
+)

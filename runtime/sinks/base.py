@@ -16,11 +16,13 @@ class Sink(ABC):
 
 
     main_thread: `write` must be called from the program's main thread, as windows demand.
+    one_size: all frames must have the size of the first, as a video file demands; a viewer's region may then move, not grow.
     """
 
     title: str
     notes: list[str]
     main_thread = False
+    one_size = False
 
     def attach(self, figures: Figures, controls: Controls) -> None:  # noqa: B027 - most sinks only take frames
         """Before a stream's first frame: what it tells of itself, and what a viewer may change."""

@@ -35,7 +35,7 @@ class ImageSink(Sink):
                 f"write to the folder {self._path.with_suffix('')}/ or read one frame only"
             )
         self._staged = StagedFile(self._path)
-        write_image(self._staged.beside, frame.pixels)
+        write_image(self._staged.path, frame.pixels)
 
     def close(self) -> None:
         if self._staged is not None:

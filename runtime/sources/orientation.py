@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import av
-import numpy as np
 
 from edgesr.runtime.errors import UnreadableVideo
 from edgesr.runtime.frame import Pixels
@@ -32,12 +31,9 @@ class Orientation:
         return turn.get((self.transposed, self.mirrored_x, self.mirrored_y), "mirrored") + " as its display matrix says"
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """(H, W, 3) as decoded -> (H, W, 3) as shown."""
-        if self == UPRIGHT:
-            return pixels
+        """(H, W, 3) as decoded -> (H, W, 3) as shown, a view."""
         turned = pixels.swapaxes(0, 1) if self.transposed else pixels
-        turned = turned[:: -1 if self.mirrored_y else 1, :: -1 if self.mirrored_x else 1]
-        return np.ascontiguousarray(turned)
+        return turned[:: -1 if self.mirrored_y else 1, :: -1 if self.mirrored_x else 1]
 
 
 UPRIGHT = Orientation()

@@ -6,9 +6,10 @@ from pathlib import Path
 from time import perf_counter_ns
 
 import av
+import numpy as np
 
 from edgesr.runtime.errors import InputError, SourceFailed, UnreadableVideo
-from edgesr.runtime.frame import Frame
+from edgesr.runtime.frame import Frame, Pixels
 from edgesr.runtime.sources.base import Source, StreamInfo
 from edgesr.runtime.sources.decoding import Decoded, VideoFile
 from edgesr.runtime.sources.orientation import UPRIGHT, Orientation, orientation_of
@@ -54,7 +55,7 @@ class VideoSource(Source):
         if self._given:
             self._check(picture, decoded.time_s)
         self._watch_rate(decoded.time_s)
-        frame = Frame(self._orientation(self._convert(picture)), self._given, perf_counter_ns(), decoded.time_s)
+        frame = Frame(self._upright(picture), self._given, perf_counter_ns(), decoded.time_s)
         self._given += 1
         return frame
 
@@ -100,6 +101,7 @@ class VideoSource(Source):
         width, height = picture.width, picture.height
         if self._orientation.transposed:
             width, height, aspect = height, width, 1 / aspect
+        self._turned = None if self._orientation == UPRIGHT else np.empty((height, width, 3), np.uint8)
         return StreamInfo(
             title=self._path.name,
             width=width,
@@ -114,6 +116,14 @@ class VideoSource(Source):
             end_s=self._part.end_s,
             notes=notes + _changes(picture, self._orientation, aspect) + self._file_notes(),
         )
+
+    def _upright(self, picture: av.VideoFrame) -> Pixels:
+        """As shown; one array is used again and again."""
+        pixels = self._convert(picture)
+        if self._turned is None:
+            return pixels
+        np.copyto(self._turned, self._orientation(pixels))
+        return self._turned
 
     def _file_notes(self) -> list[str]:
         notes = []

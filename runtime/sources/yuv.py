@@ -103,9 +103,22 @@ class BGRFromYUV:
         self._scale = _Scaler(like.width, like.height, like.format.name, "bgr24", options)
         self._widen = is_grey(like.format) and not tags.full_range  # the scale filter takes all grey for full range
 
+        self._pixels = np.empty((like.height, like.width, 3), np.uint8)
+
     def __call__(self, frame: av.VideoFrame) -> Pixels:
-        pixels = np.ascontiguousarray(self._scale(frame).to_ndarray(), dtype=np.uint8)
-        return FULL_FROM_LIMITED[pixels] if self._widen else pixels
+        """The result lives until the next call: one array is used again and again."""
+        plane = self._scale(frame).planes[0]
+        height, width, _ = self._pixels.shape
+        lines = np.frombuffer(memoryview(plane), np.uint8).reshape(
+            height, plane.line_size
+        )  # FFmpeg's memory; lines may be padded
+        pixels = lines[:, : 3 * width].reshape(self._pixels.shape)
+        if self._widen:
+            for line, widened in zip(pixels, self._pixels, strict=True):  # NumPy turns indices into 8 bytes each
+                np.take(FULL_FROM_LIMITED, line, out=widened, mode="clip")
+        else:
+            np.copyto(self._pixels, pixels)
+        return self._pixels
 
 
 class YUVFromBGR:
@@ -119,4 +132,5 @@ class YUVFromBGR:
         self._scale = _Scaler(width, height, "bgr24", "yuv420p", options)
 
     def __call__(self, pixels: Pixels) -> av.VideoFrame:
-        return self._scale(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="bgr24"))
+        # from_numpy_buffer, unlike from_ndarray, copies nothing; the frame is used up before this returns
+        return self._scale(av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), format="bgr24"))

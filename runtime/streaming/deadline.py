@@ -35,12 +35,13 @@ STANDSTILL_S = 10.0
 
 
 class DeadlineController:
-    """Models of one scale, best first. Told what each frame took, it says which model runs next; it holds no clock and no thread.
+    """Models of one scale, best first. Told what each frame took, it says which runs next; it holds no clock and no thread.
 
-    Down: for `missed_s` at least half of the frames missed the deadline. Up: for `calm_s` the better model would have fitted, reckoned from what it
-    took when it last ran: its share over the present model, measured when one followed the other, times what that takes now. Where this never
-    says so, the better model is tried after `retry_s` without long misses all the same, for a load may have gone that the small model does not
-    feel. A climb that soon fails doubles the time that led to it, up to 64-fold; one that lasts halves it.
+    Down: for `missed_s` at least half of the frames missed the deadline.
+    Up: for `calm_s` the better model would have fitted, reckoned from when it last ran: how many times as long as the present
+    one it took when one followed the other, times what the present one takes now. Where this never says so, it is tried after
+    `retry_s` without long misses all the same, for a load may have gone that the small model does not feel.
+    A climb that soon fails doubles the time that led to it, up to 64-fold; one that lasts halves it.
 
     level: the number of the model that runs, 0 the best. reason: of the last change, in words; empty before the first.
     hopeless: the last model misses the deadline, too.
@@ -74,7 +75,7 @@ class DeadlineController:
         self._settling = 0
 
     def observe(self, duration_ms: float, now_s: float) -> int:
-        """The level for the next frame. `duration_ms`: age at the sink, or processing time, of a frame that was done at `now_s`."""
+        """The level for the next frame. `duration_ms`: age at the sink, or processing time, of one that was done at `now_s`."""
         assert duration_ms >= 0
         if not 0 <= now_s - self._last_s <= max(STANDSTILL_S, 2 * duration_ms / 1000):
             self._begin(now_s)
@@ -132,8 +133,8 @@ class DeadlineController:
         if calm_s >= self._calm_s * self._patience["calm"]:
             kind = "calm"
             reason = (
-                f"{self.levels[self.level]} took {middle:.1f} ms, so {better} should take about {expected:.1f} of {self.deadline_ms:g} ms "
-                f"(for {calm_s:.0f} s)"
+                f"{self.levels[self.level]} took {middle:.1f} ms, so {better} should take about {expected:.1f} of "
+                f"{self.deadline_ms:g} ms (for {calm_s:.0f} s)"
             )
         elif quiet_s >= self._retry_s * self._patience["quiet"]:
             kind = "quiet"

@@ -133,10 +133,15 @@ def _serve(
 
 
 def _adapt(deadline: DeadlineController, stream: Running, level: int) -> int:
-    """The model for the next frame; a change is told in words."""
+    """The model for the next frame; a change is told in words, and when no model is left to change to."""
+    before = deadline.hopeless
     chosen = deadline.observe(stream.ages_ns.pop() / 1e6, time.monotonic())
     if chosen != level:
         stream.figures.event(deadline.reason)
+    if deadline.hopeless and not before:
+        stream.figures.event(
+            f"{deadline.levels[-1]}, the smallest, misses the deadline of {deadline.deadline_ms:g} ms, too"
+        )
     return chosen
 
 

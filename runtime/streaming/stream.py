@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from threading import Condition
 
-from edgesr.runtime.timecode import read as read_time_code
-
 from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.frame import Frame, Pixels
 from edgesr.runtime.pipeline import Arrange
+from edgesr.runtime.region import Region
 from edgesr.runtime.sinks.base import Sink
 from edgesr.runtime.sources.base import Source
 from edgesr.runtime.streaming.controls import Controls
@@ -19,6 +18,7 @@ from edgesr.runtime.streaming.figures import AGE, Figures
 from edgesr.runtime.streaming.health import Health
 from edgesr.runtime.streaming.pool import Picture, Pool
 from edgesr.runtime.streaming.slot import Policy, Slot
+from edgesr.runtime.timecode import read as read_time_code
 
 __all__ = ["BY_TIME_CODE", "WHOLE_FRAME", "Passage", "Running", "Stream"]
 
@@ -104,6 +104,8 @@ class Running:
         ]
         self._low, self._high, self._arranged = Pool(), Pool(), Pool()
         self._health = Health()
+        self._one_size = any(sink.one_size for sink in stream.sinks)
+        self._wanted = stream.controls.region
         self._told_drops: dict[str, int] = {}
         self._count = 0
         self.ages_ns: deque[int] = deque(maxlen=1)
@@ -162,10 +164,7 @@ class Running:
             self.figures.drop(reason)
             passage.release()
             return
-        if (region := self.controls.region) is not None:
-            height, width = passage.part.shape[:2]
-            passage.part = region.within(width, height).of(passage.part)
-        part = passage.part
+        passage.part = part = self._part(passage.part)
         high = backend.infer(part)
         passage.high, passage.model, passage.scale = self._high.copy(high), backend.title, backend.spec.scale
         if self._health.see(part, high, backend.spec.scale):
@@ -190,6 +189,18 @@ class Running:
         if limit_ms is not None and now_ns - passage.frame.captured_ns > limit_ms * 1e6:
             return "too old"
         return ""
+
+    def _part(self, whole: Pixels) -> Pixels:
+        """What a viewer wants of the frame; another size, where a sink cannot take it, is refused and told."""
+        height, width = whole.shape[:2]
+        wanted = self.controls.region
+        changed = _size_of(wanted, width, height) != _size_of(self._wanted, width, height)
+        if changed and self._one_size and self._count:
+            title = next(sink.title for sink in self.stream.sinks if sink.one_size)
+            self.figures.event(f"another size of region is refused: {title} must keep the one that it has")
+            self.controls.region = wanted = self._wanted
+        self._wanted = wanted
+        return whole if wanted is None else wanted.within(width, height).of(whole)
 
     def after_network(self) -> None:
         """No more frames will be super-resolved."""
@@ -283,3 +294,8 @@ class Running:
         self.stream.source.interrupt()
         for slot in (self.captured, self.inferred, *self.outlets):
             slot.abort()
+
+
+def _size_of(region: Region | None, width: int, height: int) -> tuple[int, int]:
+    """Of that region in a frame of width x height."""
+    return (width, height) if region is None else (min(region.width, width), min(region.height, height))

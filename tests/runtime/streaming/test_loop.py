@@ -4,6 +4,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -12,9 +13,13 @@ from tests.runtime.streaming.played import LIMIT_S, PlayedBackend, PlayedSink, P
 from edgesr.runtime.errors import BackendFailed, InputError, OutputFailed, SourceFailed
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.region import Region
-from edgesr.runtime.streaming.figures import AGE
+from edgesr.runtime.streaming import stream as stream_module
+from edgesr.runtime.streaming.controls import Controls
+from edgesr.runtime.streaming.deadline import DeadlineController
+from edgesr.runtime.streaming.figures import AGE, Figures
 from edgesr.runtime.streaming.loop import run
 from edgesr.runtime.streaming.network import Network
+from edgesr.runtime.streaming.pool import Pool
 from edgesr.runtime.streaming.stream import WHOLE_FRAME, Stream
 
 INTERVAL_S = 1 / 60
@@ -211,22 +216,96 @@ def test_models_of_two_scales_are_refused() -> None:
     assert other.closed
 
 
-def test_the_steady_state_allocates_no_frame() -> None:
+def test_the_steady_state_allocates_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    pools: list[Pool] = []
+
+    class CountedPool(Pool):
+        def __init__(self) -> None:
+            super().__init__()
+            pools.append(self)
+
+    monkeypatch.setattr(stream_module, "Pool", CountedPool)
     size = 640, 480
-    source = PlayedSource(120, size=size)
-    marks: list[int] = []
+    windows: list[int] = []  # bytes by which memory rose at most, where the pools did not grow
+    mark = {"held": 0, "made": -1}
 
     def before(number: int) -> None:
-        if number == 20:
-            tracemalloc.start()
-        if number in (40, 115):
-            marks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.reset_peak()
+        if number % 10:
+            return
+        made = sum(pool.made for pool in pools)
+        held, peak = tracemalloc.get_traced_memory()
+        if made == mark["made"]:
+            windows.append(peak - mark["held"])
+        mark.update(held=held, made=made)
+        tracemalloc.reset_peak()
 
-    sink = PlayedSink(before=before)
+    tracemalloc.start()
     try:
-        run_one(Stream(source, [sink], "all", arrange=lambda _low, high: high), PlayedBackend())
+        stream = Stream(
+            PlayedSource(150, size=size), [PlayedSink(before=before)], "all", arrange=lambda _low, high: high
+        )
+        run_one(stream, PlayedBackend())
     finally:
         tracemalloc.stop()
-    frame = size[0] * size[1] * 3
-    assert max(marks) < frame, "more than one captured frame was allocated while the stream ran"
+    assert len(windows) >= 5 and mark["made"] <= 24
+    assert max(windows) < size[0] * size[1] * 3, "a captured frame or more was allocated while the pools stood still"
+
+
+def test_a_deadline_that_is_missed_brings_the_smaller_model_and_room_brings_the_better_one_back() -> None:
+    large, small = PlayedBackend(0.08, name="large"), PlayedBackend(0.001, name="small")
+    sink = PlayedSink()
+    stream = Stream(PlayedSource(interval_s=INTERVAL_S, live=True), [sink], "newest", figures=Figures(deadline_ms=60))
+    deadline = DeadlineController(["large", "small"], 60, missed_s=0.3, calm_s=0.3, retry_s=0.6)
+    ran: list[str] = []
+    stream.figures.on_frame.append(lambda _index, model, _stages: ran.append(model))
+    end_s = time.monotonic() + LIMIT_S
+
+    def tick() -> None:
+        if ran and ran[-1] == "small":
+            large.takes_s = 0.002  # the load is gone
+        if ("small" in ran and ran[-1] == "large") or time.monotonic() > end_s:
+            stream.controls.stop()
+
+    with Network(lambda: [large, small]) as network:
+        run(network, [stream], deadline=deadline, on_tick=tick)
+    order = [model for model, _frames in groupby(ran)]
+    assert order[:3] == ["large", "small", "large"]
+    told = [event.text for event in stream.figures.snapshot().events]
+    assert "missed the deadline" in told[0] and len(told) >= 2 and stream.figures.snapshot().misses > 0
+
+
+def test_a_network_that_gives_black_is_told_while_it_runs() -> None:
+    class Overflowing(PlayedBackend):
+        def infer(self, pixels: Pixels) -> Pixels:
+            return super().infer(pixels) * np.uint8(self.count < 10)
+
+    source = PlayedSource(40)
+    source._index = 60  # bright enough to tell
+    source._frames = 100
+    stream = Stream(source, [PlayedSink()], "all")
+    run_one(stream, Overflowing())
+    assert "black" in stream.figures.snapshot().events[0].text and stream.figures.snapshot().warnings
+
+
+def test_a_region_of_another_size_is_refused_while_a_sink_has_one_size() -> None:
+    sink = PlayedSink(0.002)
+    sink.one_size = True
+    stream = Stream(PlayedSource(interval_s=0.004, live=True), [sink], "newest", controls=Controls(Region(0, 0, 8, 6)))
+    steps = iter([Region(4, 4, 8, 6), Region(0, 0, 10, 6), None])
+    seen = 0
+
+    def tick() -> None:
+        nonlocal seen
+        if len(sink.seen) - seen >= 4:
+            seen = len(sink.seen)
+            try:
+                stream.controls.region = next(steps)
+            except StopIteration:
+                stream.controls.stop()
+
+    with Network(lambda: [PlayedBackend()]) as network:
+        run(network, [stream], on_tick=tick)
+    assert set(sink.shapes) == {(12, 16, 3)} and stream.controls.region == Region(4, 4, 8, 6)
+    assert [event.text for event in stream.figures.snapshot().events] == [
+        "another size of region is refused: played must keep the one that it has"
+    ] * 2
