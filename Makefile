@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 # A board's TensorRT and OpenCV come with its system, and are seen from there alone.
 SYSTEM := $(if $(filter aarch64,$(shell uname -m)),--system-site-packages)
 
-.PHONY: demo test test-py310 test-slow check format compare models weights networks scores clean
+.PHONY: demo test test-py310 test-slow check format compare models weights networks scores soak clean
 
 demo: .venv/.demo-installed
 	$(BIN)/python scripts/demo.py
@@ -62,6 +62,11 @@ networks: .venv/.dev-installed
 # What the authors' published checkpoints score through our importer; needs the files (see the script).
 scores: .venv/.dev-installed
 	$(BIN)/python scripts/score_published.py
+
+# Live streams for half an hour with faults on purpose; the report is docs/soak.md.
+MINUTES ?= 30
+soak: .venv/.dev-installed
+	$(BIN)/python scripts/soak.py --minutes $(MINUTES) -o benchmarks/results/soak.json --page docs/soak.md --force
 
 clean:
 	rm -rf .venv .venv310 build dist *.egg-info demo compare

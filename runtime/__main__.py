@@ -5,7 +5,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from functools import partial
 
 from rich.console import Console
@@ -189,9 +188,11 @@ def tell(network: Network, streams: Sequence[Stream], ways: Sequence[Way], optio
 def list_cameras(as_json: bool) -> None:
     cameras = cameras_of()
     if as_json:
-        print(json.dumps([asdict(camera) for camera in cameras], default=str))
-    else:
+        print(json.dumps([camera.to_dict() for camera in cameras]))
+    elif cameras:
         Console().print(camera_table(cameras))
+    else:
+        print("no camera was found: no /dev/video* is there, and no camera daemon of a Jetson")
 
 
 def main() -> None:

@@ -198,6 +198,8 @@ def users_of(path: Path | str, root: Path = Path("/proc")) -> list[str]:
 def camera_table(cameras: list[Camera]) -> Table:
     """One row for each format and size."""
     table = Table("source", "camera", "format", "size", "frames a second")
+    if not cameras:
+        table.caption = "no camera is connected, or none that the kernel knows"
     for camera in cameras:
         name = f"{camera.name} [{camera.driver}]" if camera.name else camera.path
         rows = [(kind.code, str(size), size.rates_text) for kind in camera.formats for size in kind.sizes] or [

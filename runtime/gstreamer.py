@@ -6,7 +6,7 @@
     encoder(codec, bitrate_kbps, frame_rate)                -> Description     raw I420 in, parsed H.264 or H.265 out
     sink_pipeline(width, height, frame_rate, tail)          -> Description     begins with an appsrc called "in"
 
-`edgesr.runtime.libgstreamer.Pipeline` runs what they describe. A description's notes tell what was chosen.
+`edgesr.runtime.gst_pipeline.Pipeline` runs what they describe. A description's notes tell what was chosen.
 """
 
 import re

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 from edgesr.runtime.errors import InputError, OutputFailed, SourceFailed
 from edgesr.runtime.frame import Frame
+from edgesr.runtime.gst_pipeline import Pipeline
 from edgesr.runtime.gstreamer import Description, encoder, sink_pipeline
-from edgesr.runtime.libgstreamer import Pipeline
 from edgesr.runtime.sinks.base import Sink
 from edgesr.runtime.sources.base import StreamInfo
 

@@ -16,7 +16,12 @@ from edgesr.runtime.sources.uri import at_least, one_of, options, redacted
 
 __all__ = ["Address"]
 
-OPTIONS = {"transport": one_of("tcp", "udp"), "timeout": at_least(0.1, float), "reorder_ms": at_least(0, float)}
+OPTIONS = {
+    "transport": one_of("tcp", "udp"),
+    "timeout": at_least(0.1, float),
+    "reorder_ms": at_least(0, float),
+    "gstreamer": one_of("h264", "h265", "mjpeg"),
+}
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 UDP_FIFO_PACKETS = 50_000  # of 188 bytes: a second at 75 Mbit/s
 
@@ -28,6 +33,7 @@ class Address:
     url: what FFmpeg gets, credentials included: never print it, `title` is for that.
     transport: of RTSP. timeout_s: silence that ends a connection, or the wait for one.
     reorder_ms: how long RTSP over UDP waits for packets that came in the wrong order.
+    gstreamer: the codec of an RTSP stream that GStreamer reads, with the board's decoder where there is one; "": FFmpeg reads it.
     """
 
     url: str = field(repr=False)
@@ -35,6 +41,7 @@ class Address:
     transport: str = "tcp"
     timeout_s: float = 5.0
     reorder_ms: float = 100.0
+    gstreamer: str = ""
 
     @classmethod
     def parse(cls, uri: str) -> "Address":
@@ -54,6 +61,10 @@ class Address:
         if parts.scheme == "udp":
             if port is None:
                 raise InputError(f"{title} has no port; expected udp://:5000, or udp://239.0.0.1:5000 for a group")
+        elif address.gstreamer and parts.scheme not in ("rtsp", "rtsps"):
+            raise InputError(
+                f"{title}: gstreamer={address.gstreamer} is for rtsp:// alone; for others write a pipeline, gst:…"
+            )
         elif not parts.hostname:
             raise InputError(f"{title} names no host; expected e.g. {parts.scheme}://192.168.1.20/stream")
         return address

@@ -11,8 +11,9 @@ from threading import Event
 
 from edgesr.runtime.errors import InputError, MissingDependency, SourceFailed
 from edgesr.runtime.frame import Frame
+from edgesr.runtime.gst_pipeline import Pipeline, Sample
 from edgesr.runtime.gstreamer import Description, csi_pipeline, source_pipeline
-from edgesr.runtime.libgstreamer import Pipeline, Sample, has_element
+from edgesr.runtime.libgstreamer import has_element
 from edgesr.runtime.sources.base import Source, StreamInfo
 from edgesr.runtime.sources.part import WHOLE, Part
 from edgesr.runtime.sources.uri import at_least, one_of, options, redacted

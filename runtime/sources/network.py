@@ -14,9 +14,11 @@ from av.video.stream import VideoStream
 
 from edgesr.runtime.errors import InputError, SourceFailed
 from edgesr.runtime.frame import Frame
+from edgesr.runtime.gstreamer import rtsp_pipeline
 from edgesr.runtime.memory import check_fits
 from edgesr.runtime.sources.address import Address
 from edgesr.runtime.sources.base import ColourTags, Source, StreamInfo
+from edgesr.runtime.sources.gstreamer import GStreamerSource
 from edgesr.runtime.sources.packets import Arrival, Packets
 from edgesr.runtime.sources.part import Part
 from edgesr.runtime.sources.uri import redacted
@@ -229,4 +231,9 @@ def _layout(picture: av.VideoFrame) -> tuple[object, ...]:
 def open_network(target: str, part: Part) -> Source:
     """`rtsp://…`, `http://…`, `udp://:5000`, whole; the number of frames is not limited here."""
     part.refuse_times(redacted(target))
-    return NetworkSource(Address.parse(target))
+    address = Address.parse(target)
+    if address.gstreamer:
+        waits_ms = round(address.reorder_ms) if address.transport == "udp" else 0
+        pipeline = rtsp_pipeline(address.url, address.gstreamer, address.transport, waits_ms)
+        return GStreamerSource(pipeline, address.title, live=True)
+    return NetworkSource(address)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgesr.runtime.errors import InputError
+from edgesr.runtime.gst_pipeline import Pipeline
 from edgesr.runtime.gstreamer import (
     csi_pipeline,
     decoder,
@@ -17,7 +18,7 @@ from edgesr.runtime.gstreamer import (
     sink_pipeline,
     source_pipeline,
 )
-from edgesr.runtime.libgstreamer import Pipeline, is_installed, package_of
+from edgesr.runtime.libgstreamer import is_installed, package_of
 
 needs_gstreamer = pytest.mark.skipif(
     not is_installed(), reason="no GStreamer: apt install gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav"

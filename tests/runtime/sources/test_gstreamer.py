@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from edgesr.runtime.errors import EdgeSRError, InputError, MissingDependency, SourceFailed
-from edgesr.runtime.gstreamer import rtsp_pipeline
 from edgesr.runtime.libgstreamer import has_element, is_installed
 from edgesr.runtime.sources.base import ColourTags
 from edgesr.runtime.sources.gstreamer import GStreamerSource, open_csi, open_gst
+from edgesr.runtime.sources.network import open_network
 from edgesr.runtime.sources.part import WHOLE, Part
 from edgesr.runtime.sources.yuv import YUVFromBGR
 
@@ -143,11 +143,12 @@ def test_an_rtsp_stream_comes_through_the_builder_and_its_server_s_death_is_noti
         port = server.stdout.readline().strip()
         if not port:
             pytest.skip("no RTSP server for tests: apt install gir1.2-gst-rtsp-server-1.0 python3-gi")
-        with GStreamerSource(rtsp_pipeline(f"rtsp://127.0.0.1:{port}/sr"), "rtsp://here") as source:
+        with open_network(f"rtsp://127.0.0.1:{port}/sr#gstreamer=h264", Part()) as source:
+            assert isinstance(source, GStreamerSource)
             assert source.info.live and (source.info.width, source.info.height) == (64, 48)
             assert [frame.index for _ in range(5) if (frame := source.read())] == list(range(5))
             server.kill()
-            with pytest.raises(SourceFailed, match="rtsp://here"):
+            with pytest.raises(SourceFailed, match=r"rtsp://127\.0\.0\.1"):
                 for _ in range(500):
                     source.read()
 

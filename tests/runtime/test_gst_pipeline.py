@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edgesr.runtime.errors import EdgeSRError, InputError, MissingDependency, OutputFailed, SourceFailed
+from edgesr.runtime.gst_pipeline import Pipeline
 from edgesr.runtime.gstreamer import encoder, sink_pipeline, source_pipeline
-from edgesr.runtime.libgstreamer import Pipeline, has_element, is_installed
+from edgesr.runtime.libgstreamer import has_element, is_installed
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="no GStreamer: apt install gstreamer1.0-plugins-good")
 
