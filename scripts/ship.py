@@ -168,22 +168,28 @@ def table() -> str:
 
 
 def plot() -> None:
-    """What the shipped weights had reached after how many hours."""
+    """What the shipped weights had reached after how many hours, a panel for each scale."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(9, 5), layout="constrained")
+    panels: dict[str, dict[str, list[dict[str, str]]]] = {}
     for path in sorted(WEIGHTS.glob("*.csv")):
         with path.open() as file:
-            rows = [row for row in csv.DictReader(file) if row.get("hours")]
-        if rows:
-            hours, quality = ([float(row[key]) for row in rows] for key in ("hours", "validation_psnr_db"))
-            axes.plot(hours, quality, label=path.stem, linewidth=1.2)
-    axes.set(xlabel="hours", ylabel="PSNR on the images held out, Y, dB", title="Training of the shipped weights")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, ncols=2)
+            points = [point for point in csv.DictReader(file) if point.get("hours")]
+        if points:
+            panels.setdefault(path.stem.rpartition("_")[2], {})[path.stem] = points
+    figure, row = pyplot.subplots(1, len(panels), figsize=(4.2 * len(panels), 5), layout="constrained", squeeze=False)
+    for axes, (scale, curves) in zip(row[0], sorted(panels.items()), strict=True):
+        for name, points in curves.items():
+            hours, quality = ([float(point[key]) for point in points] for key in ("hours", "validation_psnr_db"))
+            axes.plot(hours, quality, label=name, linewidth=1.2)
+        axes.set(title=scale, xlabel="hours")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    row[0, 0].set_ylabel("PSNR on the images held out, Y, dB")
+    figure.suptitle("Training of the shipped weights")
     with replaced(CURVES) as beside:
         figure.savefig(beside, dpi=110)
     pyplot.close(figure)

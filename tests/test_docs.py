@@ -16,5 +16,5 @@ def test_the_table_of_networks_has_not_drifted() -> None:
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     text = made.PAGE.read_text()
-    assert made.page(text) == text, "make networks writes it anew"
-    assert made.page(text.replace("| `carn` x4", "| `carn` x5")) == text
+    drifted = text.replace("| `carn` x4", "| `carn` x5")
+    assert drifted != text and made.page(drifted) == text, "make networks writes it anew"

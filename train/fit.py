@@ -6,6 +6,8 @@ A recipe has four parts: `seed_everything`, `trainer` (Lightning's own settings)
 
 import argparse
 import logging
+import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,6 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import lightning as L
+import yaml  # type: ignore[import-untyped]
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar, WeightAveraging
@@ -39,7 +43,16 @@ __all__ = ["Fitted", "RecipeCLI", "find_recipe", "fit", "quiet_lightning", "read
 
 
 class Progress(RichProgressBar):
-    """Without Lightning's `Epoch 3/-2`, where a run is as long as its steps."""
+    """Without Lightning's `Epoch 3/-2`, where a run is as long as its steps; told of a step as often as it is drawn: Lightning
+    makes its texts anew at each."""
+
+    told = -math.inf
+
+    def on_train_batch_end(self, trainer: L.Trainer, *others: Any) -> None:
+        now = time.monotonic()
+        if now - self.told >= 1 / self.refresh_rate or trainer.is_last_batch:
+            self.told = now
+            super().on_train_batch_end(trainer, *others)
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"Epoch {current_epoch}"
@@ -56,7 +69,7 @@ class Unprofiled(PassThroughProfiler):
 
 
 class RecipeCLI(LightningCLI):
-    """Scale is the network's: a recipe states it once."""
+    """Scale is the network's: a recipe states it once. Callbacks of ours that have nothing to write to are left out."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.link_arguments("model.scale", "data.scale")
@@ -68,6 +81,27 @@ class RecipeCLI(LightningCLI):
         except argparse.ArgumentError as error:
             known = [action.dest for action in parser._actions if action.dest]
             raise InputError(told(error, known)) from error
+
+    def before_instantiate_classes(self) -> None:
+        for recipe in self.config["config"]:
+            data = yaml.safe_load(Path(recipe).read_text()).get("data")
+            stated = data if isinstance(data, dict) else {}
+            for key in ("scale", "scales"):
+                of_model = self.config["model"][key]
+                if stated.get(key) not in (None, of_model):
+                    raise InputError(
+                        f"data.{key} is {stated[key]} and model.{key} {of_model}; data take the model's: leave out data.{key}"
+                    )
+
+    def instantiate_trainer(self, **settings: Any) -> L.Trainer:
+        given = self.config_init["trainer"]
+        needs = {
+            Progress: given["enable_progress_bar"] is not False,
+            LearningRateMonitor: given["logger"] not in (False, []),
+        }
+        ours = self.trainer_defaults["callbacks"]
+        self.trainer_defaults["callbacks"] = [callback for callback in ours if needs.get(type(callback), True)]
+        return super().instantiate_trainer(**settings)
 
     def instantiate_classes(self) -> None:
         super().instantiate_classes()

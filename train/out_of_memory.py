@@ -28,27 +28,38 @@ def what_would_fit(error: BaseException, module: "SuperResolution", data: "Image
             f"out of {where} while validating, where images are taken whole; validate on smaller ones (data.validate)"
         )
     traceback.clear_frames(error.__traceback__)
-    network = module.network
+    network, scale = module.network, max(data.scales)
+    setting, unit = ("high_patch", scale) if data.high_patch else ("patch", 1)
     least = network.fixed_size or network.min_size
 
-    def fits(batch: int, patch: int) -> bool:
-        return _step_fits(module, device, batch, patch)
+    def fits(batch: int, size: int) -> bool:
+        return _step_fits(module, device, batch, size // unit, scale)
 
-    return advice(fits, data.batch_size, data.patch, where, multiple=network.size_multiple, least=least)
+    size: int = getattr(data, setting)
+    multiple = unit * network.size_multiple
+    return advice(fits, data.batch_size, size, where, setting=setting, multiple=multiple, least=unit * least)
 
 
 def advice(
-    fits: Callable[[int, int], bool], batch: int, patch: int, where: str, *, multiple: int = 1, least: int = 1
+    fits: Callable[[int, int], bool],
+    batch: int,
+    patch: int,
+    where: str,
+    *,
+    setting: str = "patch",
+    multiple: int = 1,
+    least: int = 1,
 ) -> str:
-    """fits: whether a step with (batch, patch) can be done. multiple, least: of patches that the network takes."""
-    line = f"out of {where} with batch {batch} of patch {patch}"
+    """fits: whether a step with (batch, patch) can be done. setting: what the patch is called in the recipe. multiple, least: of
+    patches that the network takes."""
+    line = f"out of {where} with batch {batch} of {setting} {patch}"
     fewer = largest(lambda size: fits(size, patch), batch)
     smaller = largest(lambda size: fits(batch, size), patch, multiple=multiple, least=least)
     if not fewer and not smaller:
         return f"{line}; neither a single crop nor smaller ones fit: train a smaller network, or on another device"
-    found = [f"batch {fewer} of patch {patch}"] if fewer else []
-    found += [f"patch {smaller} with batch {batch}"] if smaller else []
-    add = f"--data.batch_size {fewer}" if fewer else f"--data.patch {smaller}"
+    found = [f"batch {fewer} of {setting} {patch}"] if fewer else []
+    found += [f"{setting} {smaller} with batch {batch}"] if smaller else []
+    add = f"--data.batch_size {fewer}" if fewer else f"--data.{setting} {smaller}"
     return f"{line}; {' fits, or '.join(found)}{' fits' if len(found) == 1 else ''}: add {add}"
 
 
@@ -67,10 +78,10 @@ def largest(fits: Callable[[int], bool], size: int, *, multiple: int = 1, least:
     return 0
 
 
-def _step_fits(module: "SuperResolution", device: torch.device, batch: int, patch: int) -> bool:
+def _step_fits(module: "SuperResolution", device: torch.device, batch: int, patch: int, scale: int) -> bool:
     """One step from black to black, in the run's precision and with a fresh state of the optimiser."""
     _let_go(module)
-    side = patch * module.network.scale
+    side = patch * scale
     try:
         module.to(device).train()
         optimizer = module.configure_optimizers()["optimizer"]

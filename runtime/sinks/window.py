@@ -50,7 +50,8 @@ class WindowSink(Sink):
         if not self._wanted:
             return
         if not self._open:
-            self._cv2.namedWindow(self._name, self._cv2.WINDOW_NORMAL)
+            plain = self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO | self._cv2.WINDOW_GUI_NORMAL  # no toolbar
+            self._cv2.namedWindow(self._name, plain)
             self._cv2.resizeWindow(self._name, frame.pixels.shape[1], frame.pixels.shape[0])
             self._cv2.setMouseCallback(self._name, self._mouse)
             self._open = True

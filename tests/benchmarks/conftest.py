@@ -1,12 +1,14 @@
 """Tiny models of the real kinds, and results without any measuring."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edgesr.benchmarks.condition import ClockNow, ClockTrack, Condition
 from edgesr.benchmarks.latency import WHOLE_FRAME_IS, LatencyResult, LatencySettings, WarmUp
 from edgesr.benchmarks.machine import Machine
 from edgesr.benchmarks.outcome import ModelResult
@@ -105,6 +107,18 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+CONDITION = Condition(
+    at="2026-01-01T00:00:00+00:00",
+    power_mode="15W",
+    clocks=(ClockNow("GPU", "17000000.gpu", "nvhost_podgov", 624.75, 306.0, 624.75),),
+    temperatures_c={"cpu-thermal": 48.5, "gpu-thermal": 47.25},
+    available_mib=5120,
+    swap_free_mib=None,
+    load=(1.5, 1.0, 0.5),
+    throttled=0,
+)
+
+
 @pytest.fixture
 def result() -> LatencyResult:
     """Three models whose figures can be reckoned in the head: 10 ms, 20 ms untrained, and bare 5 ms."""
@@ -143,4 +157,9 @@ def result() -> LatencyResult:
         models=tuple(models),
         orders=((0, 1, 2),) * 5,
         notes=("untrained (random weights, for timing only): slow|one",),
+        before=CONDITION,
+        after=replace(CONDITION, throttled=2),
+        clocks=(ClockTrack("GPU", "17000000.gpu", (0.0, 1.0, 2.0), (612.0, 624.75, 620.0)),),
+        other_cores=0.12,
+        invalid=None,
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edgesr.benchmarks.__main__ import duration, run
+from edgesr.benchmarks.__main__ import run
+from edgesr.benchmarks.arguments import duration
 from edgesr.runtime.command import command
 
 MakeModel = Callable[..., Path]
@@ -52,7 +53,7 @@ def test_a_model_is_never_overwritten(make_model: MakeModel, capsys: pytest.Capt
     model = make_model("bytes")
     before = model.read_bytes()
     assert bench(model, *QUICK, "--json", model, "--force") == 2
-    assert "is one of the models" in error_line(capsys)
+    assert "is one of the files that are read" in error_line(capsys)
     assert model.read_bytes() == before
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgesr.jetson.__main__ as command
+from edgesr.jetson import info_command
 from edgesr.jetson.errors import JetsonError, MissingRoot
 from edgesr.jetson.info import as_json, read_machine
 from edgesr.jetson.report import NOT_FOUND, rows, verdict
@@ -103,7 +104,7 @@ def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(root: Path | None) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "read_machine", interrupted)
+    monkeypatch.setattr(info_command, "read_machine", interrupted)
     assert command.main(["info"]) == 130
 
 

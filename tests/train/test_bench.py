@@ -13,6 +13,7 @@ pytest.importorskip("lightning", reason="training needs Lightning")
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 
+import edgesr.train.bench
 from edgesr.runtime.command import Parser, command
 from edgesr.runtime.errors import InputError
 from edgesr.train.bench import FORCED, PARTS, BenchResult, BenchSettings, Turn, _open_images, measure
@@ -33,6 +34,12 @@ def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(RECIPE)
     return path
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edgesr.train.bench, "MADE_IMAGES", 2)
+    monkeypatch.setattr(edgesr.train.bench, "MADE_SIDE", 48)
 
 
 def run(arguments: Sequence[str]) -> None:

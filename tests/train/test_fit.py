@@ -53,6 +53,7 @@ def test_the_last_checkpoint_is_the_last_even_where_the_score_falls(tmp_path: Pa
         (["--model.colour", "red"], "model.colour"),
         (["--data.patch", "400"], "use a smaller patch"),
         (["--data.root", "/nowhere"], "is no folder"),
+        (["--data.scale", "3"], 'Linked "data.scale" must be given via "model.scale"'),
         (["--resume"], "nothing to resume"),
     ],
 )
@@ -63,6 +64,26 @@ def test_a_mistake_gives_one_line_and_code_2(
     told = capsys.readouterr().err
     lines = [line for line in told.splitlines() if line.startswith("error:")]
     assert len(lines) == 1 and message in lines[0] and "Traceback" not in told
+
+
+def test_a_scale_stated_twice_must_be_one(tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe.write_text(recipe.read_text().replace("patch: 8", "patch: 8, scale: 2"))
+    assert fit(recipe, "--output", tmp_path / "run", "--trainer.max_steps", 1) == 0
+    assert fit(recipe, "--output", tmp_path / "other", "--model.scale", 4) == 2
+    assert "data.scale is 2 and model.scale 4; data take the model's: leave out data.scale" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["enable_progress_bar", "logger", "enable_model_summary"])
+def test_what_lightning_can_leave_out_can_be_left_out(
+    tmp_path: Path, recipe: Path, setting: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, steps = tmp_path / "run", ["--trainer.max_steps", 4]
+    assert fit(recipe, "--output", run, *steps, f"--trainer.{setting}", "false") == 0
+    printed = capsys.readouterr().out
+    assert ("Epoch" in printed) is (setting != "enable_progress_bar")
+    assert ("Total params" in printed) is (setting != "enable_model_summary")
+    assert (run / "csv").exists() is (run / "tensorboard").exists() is (setting != "logger")
+    assert (run / "last.ckpt").is_file() and (run / "ecbsr_x2.safetensors").is_file()
 
 
 def test_shipped_recipes_are_found_by_name() -> None:

@@ -215,28 +215,35 @@ def test_worst_sample_is_named_by_its_place(
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 4
 
 
+@pytest.mark.parametrize(
+    ("setting", "side", "smaller"),
+    [("patch", 8, 6), ("high_patch", 17, 12)],
+)
 def test_step_that_does_not_fit_ends_with_what_would(
     tmp_path: Path,
     recipe: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    setting: str,
+    side: int,
+    smaller: int,
 ) -> None:
     usual = SuperResolution.loss_of
 
     def loss_of(self: SuperResolution, batch: tuple[Tensor, Tensor]) -> Tensor:
-        if batch[0].numel() > 3 * 40 * 8**2:
+        if batch[0].numel() > 3 * 10 * 8**2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         return usual(self, batch)
 
     monkeypatch.setattr(SuperResolution, "loss_of", loss_of)
-    settings = ["--data.batch_size", 64, "--data.samples_per_epoch", 64, "--model.average", 0.9]
-    assert fit(recipe, "--output", tmp_path / "run", *settings) == 1
+    settings = ["--data.batch_size", 16, "--data.samples_per_epoch", 16, "--model.average", 0.9]
+    assert fit(recipe, "--output", tmp_path / "run", *settings, f"--data.{setting}", side) == 1
     told = capsys.readouterr().err
     assert (
         "Traceback" not in told
         and (
-            "error: out of memory with batch 64 of patch 8; batch 32 of patch 8 fits, or patch 6 with batch 64: "
-            "add --data.batch_size 32"
+            f"error: out of memory with batch 16 of {setting} {side}; batch 8 of {setting} {side} fits, or {setting} {smaller} "
+            "with batch 16: add --data.batch_size 8"
         )
         in told
     )

@@ -36,6 +36,13 @@ def test_advice_tries_only_patches_that_the_network_takes() -> None:
     assert all(patch % 20 == 0 and patch >= 40 for _, patch in tried)
 
 
+def test_advice_calls_the_patch_what_the_recipe_does() -> None:
+    line = advice(holding(18**2), 1, 41, "memory", setting="high_patch", multiple=3, least=3)
+    assert line == (
+        "out of memory with batch 1 of high_patch 41; high_patch 18 with batch 1 fits: add --data.high_patch 18"
+    )
+
+
 def test_few_steps_are_tried() -> None:
     tried: list[int] = []
     assert largest(lambda size: bool(tried.append(size)) or size <= 3, 4096) == 3

@@ -12,6 +12,8 @@ pytest.importorskip("lightning", reason="training needs Lightning")
 
 import torch
 
+from edgesr.runtime.command import command
+from edgesr.train.__main__ import run
 from edgesr.train.checkpoint import load_checkpoint
 
 RECIPE = """
@@ -114,13 +116,14 @@ def test_one_process_writes_and_prints(together: tuple[Path, str]) -> None:
 def test_two_processes_take_the_steps_of_one_with_twice_the_batch(
     recipe: Path, together: tuple[Path, str], tmp_path: Path
 ) -> None:
-    alone = train(tmp_path / "alone", recipe, "--data.batch_size", "8")
-    assert alone.returncode == 0, alone.stderr
-    one, two = weights(tmp_path / "alone"), weights(together[0])
+    arguments = ["fit", str(recipe), "--output", str(tmp_path), "--data.batch_size", "8"]
+    assert command(run, arguments) == 0
+    one, two = load_checkpoint(tmp_path / "ecbsr_x2.safetensors")[0].state_dict(), weights(together[0])
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_killed_and_resumed_are_as_never_killed(
     recipe: Path, together: tuple[Path, str], tmp_path: Path
 ) -> None:

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgesr.runtime.errors import InputError, MissingFile, OutputFailed, UnreadableImage
+from edgesr.runtime.errors import OutputFailed, UnreadableImage
 from edgesr.runtime.files import replaced
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.images import read_image
 from edgesr.train.data.patches import Cutting, Degrade, Stacks, pairs_of
-from edgesr.train.data.stores import low_names
+from edgesr.train.data.stores import check_sizes
 
-__all__ = ["Job", "Part", "make_part", "partner", "read_part"]
+__all__ = ["Job", "Part", "make_part", "read_part"]
 
 Shape = tuple[int, ...]
 
@@ -70,7 +70,7 @@ def make_part(job: Job) -> Part:
             raise UnreadableImage(f"{error} (--skip-unreadable leaves such images out)") from error
         return Part(stamp, [], [], str(error))
     if job.low is not None and low is not None:
-        _check_sizes(job, low, pixels)
+        check_sizes((job.low, low), (job.file, pixels), job.cutting.scale)
     pairs = pairs_of(pixels, job.cutting, index=job.index, low=low, degrade=job.degrade)
     try:
         part = Part(stamp, _written(job, pairs), notes)
@@ -81,24 +81,6 @@ def make_part(job: Job) -> Part:
     with replaced(job.path("json")) as beside:
         beside.write_text(json.dumps(asdict(part)))
     return part
-
-
-def partner(file: Path, folder: Path, scale: int) -> Path:
-    """The low resolution of an image in a folder of such; raises MissingFile."""
-    names = low_names(file, folder, scale)
-    found = next((path for path in names if path.is_file()), None)
-    if found is None:
-        raise MissingFile(f"{file} has no partner in {folder}; expected {' or '.join(path.name for path in names)}")
-    return found
-
-
-def _check_sizes(job: Job, low: Pixels, high: Pixels) -> None:
-    (height, width), (tall, wide), scale = low.shape[:2], high.shape[:2], job.cutting.scale
-    if (tall, wide) != (height * scale, width * scale):
-        raise InputError(
-            f"{job.low} is {width}x{height} and {job.file} {wide}x{tall}; expected {width * scale}x{height * scale}, "
-            f"{scale} times as much"
-        )
 
 
 def _written(job: Job, pairs: Iterable[Stacks]) -> list[tuple[int, Shape, Shape]]:

@@ -23,8 +23,9 @@ from edgesr.runtime.errors import InputError, MissingFile, OutputFailed, RunErro
 from edgesr.runtime.files import check_output, replaced
 from edgesr.runtime.images import IMAGE_SUFFIXES, image_files
 from edgesr.train.data.hdf5_tables import SparseMemory, reserved
-from edgesr.train.data.parts import Job, Part, make_part, partner, read_part
+from edgesr.train.data.parts import Job, Part, make_part, read_part
 from edgesr.train.data.patches import Cutting, Degrade
+from edgesr.train.data.stores import partner
 
 __all__ = ["FORMAT", "Prepared", "prepare"]
 

@@ -21,8 +21,10 @@ __all__ = [
     "Pair",
     "Paired",
     "Store",
+    "check_sizes",
     "joined",
     "open_store",
+    "partner",
     "read_folder",
     "whole",
 ]
@@ -184,20 +186,26 @@ def _pair(file: Path, pixels: Pixels, scale: int, low: Path | None) -> Pair:
     if low is None:
         high = crop_to_multiple(pixels, scale)
         return downscale(high, scale), high
-    namesake = next((path for path in low_names(file, low, scale) if path.is_file()), None)
-    if namesake is None:
-        expected = " or ".join(path.name for path in low_names(file, low, scale))
-        raise MissingFile(f"{file} has no partner in {low}; expected {expected}")
+    namesake = partner(file, low, scale)
     small = read_image(namesake)[0]
-    height, width = small.shape[:2]
-    if pixels.shape[:2] != (height * scale, width * scale):
-        raise InputError(
-            f"{namesake} is {width}x{height} and {file} {pixels.shape[1]}x{pixels.shape[0]}; expected "
-            f"{width * scale}x{height * scale}, {scale} times as much"
-        )
+    check_sizes((namesake, small), (file, pixels), scale)
     return small, pixels
 
 
-def low_names(high: Path, folder: Path, scale: int) -> list[Path]:
-    """Where the low resolution of an image may lie: under the same name, or as DIV2K has it, 0001x4.png."""
-    return [folder / high.name, folder / f"{high.stem}x{scale}{high.suffix}"]
+def partner(high: Path, folder: Path, scale: int) -> Path:
+    """The low resolution of an image, under the same name or as DIV2K has it, 0001x4.png; raises MissingFile."""
+    names = [folder / high.name, folder / f"{high.stem}x{scale}{high.suffix}"]
+    found = next((path for path in names if path.is_file()), None)
+    if found is None:
+        raise MissingFile(f"{high} has no partner in {folder}; expected {' or '.join(path.name for path in names)}")
+    return found
+
+
+def check_sizes(low: tuple[Path, Pixels], high: tuple[Path, Pixels], scale: int) -> None:
+    """Raises InputError unless the second image is exactly `scale` times the first."""
+    (height, width), (tall, wide) = low[1].shape[:2], high[1].shape[:2]
+    if (tall, wide) != (height * scale, width * scale):
+        raise InputError(
+            f"{low[0]} is {width}x{height} and {high[0]} {wide}x{tall}; expected {width * scale}x{height * scale}, "
+            f"{scale} times as much"
+        )

@@ -58,7 +58,7 @@ def test_a_display_that_does_not_answer_is_refused_in_one_line(monkeypatch: pyte
 class Screen:
     """What WindowSink asks of cv2: a fake that answers with the given key and visibility."""
 
-    WINDOW_NORMAL = WND_PROP_VISIBLE = 0
+    WINDOW_NORMAL = WINDOW_KEEPRATIO = WINDOW_GUI_NORMAL = WND_PROP_VISIBLE = 0
     EVENT_MOUSEMOVE, EVENT_LBUTTONDOWN, EVENT_LBUTTONUP = 0, 1, 4
 
     def __init__(self) -> None:
@@ -166,42 +166,49 @@ print("over", flush=True)
 def test_a_real_window_shows_frames_and_heeds_mouse_and_keys(tmp_path: Path) -> None:
     display = ":" + str(os.getpid() % 20000 + 100)
     environment = {**os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "WAYLAND_DISPLAY": ""}
+    told, failed = tmp_path / "told", tmp_path / "failed"
     server = subprocess.Popen(["Xvfb", display, "-screen", "0", "800x600x24"], stderr=subprocess.DEVNULL)
     watched = None
+
+    def do(*what: str) -> "subprocess.CompletedProcess[str]":
+        command = ["xdotool", *what]
+        return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
+
+    def has_told(line: str) -> bool:
+        assert watched is not None
+        assert watched.poll() is None or line in told.read_text(), failed.read_text()
+        return line in told.read_text()
+
+    def drag(window: str) -> bool:
+        for step in (
+            ("mousemove", "40", "60"),
+            ("mousedown",),
+            ("mousemove", "100", "100"),
+            ("mousemove", "200", "160"),
+            ("mouseup",),
+        ):
+            do(step[0], *(("--window", window, *step[1:]) if step[1:] else ("1",)))
+            time.sleep(0.2)
+        return has_told("region 20,30,80,50")
+
+    def press_q() -> bool:
+        do("key", "q")
+        return watched is not None and watched.poll() is not None
+
     try:
-        wait_for(
-            lambda: (
-                subprocess.run(
-                    ["xdotool", "getmouselocation"], check=False, env=environment, capture_output=True
-                ).returncode
-                == 0
+        wait_for(lambda: do("getmouselocation").returncode == 0)
+        with told.open("w") as out, failed.open("w") as err:
+            watched = subprocess.Popen(
+                [sys.executable, "-c", WATCHED], env=environment, cwd=ROOT, stdout=out, stderr=err
             )
-        )
-        watched = subprocess.Popen(
-            [sys.executable, "-c", WATCHED],
-            env=environment,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert watched.stdout is not None
-        line = watched.stdout.readline()
-        if line != "shown\n" and "not implemented" in watched.stderr.read():
+        wait_for(lambda: "not implemented" in failed.read_text() or has_told("shown"))
+        if "not implemented" in failed.read_text():
             pytest.skip("this OpenCV is built without windows")
-        assert line == "shown\n"
-        do = ["xdotool", "search", "--name", "edgesr", "windowfocus", "mousemove", "--window", "%1", "40", "60"]
-        do += ["mousedown", "1", "mousemove", "--window", "%1", "200", "160", "mouseup", "1"]
-        region = ""
-        for _ in range(5):
-            subprocess.run(do, check=False, env=environment, capture_output=True, timeout=LIMIT_S)
-            region = watched.stdout.readline()
-            if region.startswith("region"):
-                break
-        assert region.startswith("region")
-        subprocess.run(["xdotool", "key", "q"], check=False, env=environment, capture_output=True, timeout=LIMIT_S)
-        rest, errors = watched.communicate(timeout=LIMIT_S)
-        assert rest.endswith("over\n") and watched.returncode == 0, errors
+        wait_for(lambda: bool(do("search", "--name", "edgesr").stdout.split()))
+        (window, *_) = do("search", "--name", "edgesr").stdout.split()
+        wait_for(lambda: drag(window))
+        wait_for(press_q)
+        assert watched.returncode == 0 and told.read_text().endswith("over\n"), failed.read_text()
     finally:
         for process in (watched, server):
             if process is not None:

@@ -1,0 +1,47 @@
+"""Lines that tegrastats printed on real boards, as their owners published them, character by character."""
+
+# Jetson Xavier NX, JetPack 5.1.2: waggle-sensor/jetson-exporter, tegrastats_test.go, whose author gives board and release.
+XAVIER_NX_JETPACK_5 = "07-09-2024 13:31:31 RAM 3168/6851MB (lfb 2x4MB) SWAP 161/3426MB (cached 0MB) CPU [23%@1397,17%@1192,16%@1190,13%@1190,23%@1190,10%@1190] EMC_FREQ 2%@204 GR3D_FREQ 0%@[114] VIC_FREQ 115 APE 150 AUX@45C CPU@46.5C thermal@45.6C AO@45C GPU@45.5C PMIC@50C VDD_IN 2763mW/2846mW VDD_CPU_GPU_CV 650mW/670mW VDD_SOC 650mW/711mW"
+
+# Jetson AGX Orin 64GB developer kit, JetPack 5.1 (PyTorch wheel "jp/v51" on the page), `sudo tegrastats`, nothing running:
+# catid.io, post "Jetson Orin" of 2023-04-23.
+AGX_ORIN_JETPACK_5 = "04-24-2023 00:01:24 RAM 1282/62795MB (lfb 15152x4MB) SWAP 0/31398MB (cached 0MB) CPU [0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729] EMC_FREQ 0%@2133 GR3D_FREQ 0%@0 GR3D2_FREQ 0%@0 VIC_FREQ 729 APE 174 CV0@-256C CPU@42.593C Tboard@32C SOC2@39.343C Tdiode@33.25C SOC0@39.375C CV1@-256C GPU@-256C tj@42.593C SOC1@40.468C CV2@-256C VDD_GPU_SOC 2399mW/2399mW VDD_CPU_CV 400mW/400mW VIN_SYS_5V0 4032mW/4032mW NC 0mW/0mW VDDQ_VDD2_1V8AO 301mW/301mW NC 0mW/0mW"
+
+# Jetson Orin Nano Super developer kit, L4T 36.4.3 (JetPack 6.2), not root: xulei-leon/particleML, its guide for Docker on
+# this board, 2026-07-29.
+ORIN_NANO_JETPACK_6 = "07-29-2026 18:00:27 RAM 2272/7620MB (lfb 4x4MB) SWAP 221/3810MB (cached 0MB) CPU [0%@729,0%@1036,0%@1036,0%@1036,0%@729,0%@729] GR3D_FREQ 0% cpu@54.937C soc2@55.562C soc0@56.156C gpu@55.468C tj@56.656C soc1@56.656C VDD_IN 4673mW/4673mW VDD_CPU_GPU_CV 527mW/527mW VDD_SOC 1339mW/1339mW"
+
+# Jetson AGX Orin 64GB, L4T 36.4.4 (JetPack 6.2.1), root, the video encoder at work: lesomnus/tegra-exporter,
+# stats/parse_test.go, whose comment gives nv_tegra_release.
+AGX_ORIN_JETPACK_6 = "05-09-2026 18:42:06 RAM 18207/62841MB (lfb 466x4MB) SWAP 86/31420MB (cached 0MB) CPU [14%@2188,5%@2112,8%@2035,14%@2201,46%@1267,47%@1267,2%@1267,10%@1267,4%@1036,5%@1036,6%@1036,10%@1036] EMC_FREQ 3%@2133 GR3D_FREQ 0%@[0,0] NVENC 79%@166 NVDEC off NVJPG off NVJPG1 off VIC 36%@115 OFA off NVDLA0 off NVDLA1 off PVA0_FREQ off APE 174 cpu@52.562C soc2@48.437C soc0@49.093C tj@52.562C soc1@49.656C VDD_GPU_SOC 2412mW/2412mW VDD_CPU_CV 1607mW/1607mW VIN_SYS_5V0 4707mW/4707mW"
+
+# Jetson AGX Orin 32 GB, Ubuntu 22.04.5, kernel 5.15.148, CUDA 12.6 (JetPack 6.1 or 6.2), four cores off, not root: user
+# guide of the CRNCH Rogues Gallery, page "Rudi - Jetson Dev Boards", 2025-09-01.
+ORIN_FOUR_CORES_OFF = "09-01-2025 10:55:25 RAM 1313/30697MB (lfb 37x4MB) SWAP 0/15348MB (cached 0MB) CPU [0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,0%@729,off,off,off,off] GR3D_FREQ 0% cpu@43.343C soc2@39.812C soc0@40.312C tj@43.343C soc1@38.843C VDD_GPU_SOC 1995mW/1995mW VDD_CPU_CV 0mW/0mW VIN_SYS_5V0 2524mW/2524mW"
+
+# Jetson AGX Thor developer kit, L4T 38.4.0 (JetPack 7.1), root: public notes "Reading tegrastats output", which quote
+# nv_tegra_release beside it, 2026-04-21.
+THOR_JETPACK_7_ROOT = "04-21-2026 15:50:52 RAM 105265/125772MB (lfb 34x4MB) CPU [0%@972,0%@972,0%@972,0%@972,0%@972,0%@972,1%@972,0%@972,0%@972,0%@972,0%@972,8%@972,0%@972,0%@972] EMC_FREQ 0%@2750 GR3D_FREQ @[314,314,314] NVENC0_FREQ @314 NVENC1_FREQ @314 NVDEC0_FREQ @314 NVDEC1_FREQ @314 NVJPG0_FREQ @314 VIC off OFA_FREQ @315 PVA0_FREQ off APE 300 cpu@37.343C tj@38.875C soc012@37.468C gpu@38.875C soc345@37.406C VDD_GPU 1962mW/1962mW VDD_CPU_SOC_MSS 5887mW/5887mW VIN_SYS_5V0 5635mW/5635mW VIN 19780mW/19780mW"
+
+# Jetson AGX Thor, L4T 39.2.0 (JetPack 7.2), no GR3D_FREQ at all: wendylabsinc/wendy-agent, where it is called verbatim;
+# its FINDINGS (2026-07-02) tell that nvidia-smi showed 85 % at that moment.
+THOR_JETPACK_7 = "07-02-2026 13:45:44 RAM 36529/125749MB (lfb 12x4MB) SWAP 11/4096MB (cached 9MB) CPU [2%@972,1%@972,0%@972,0%@972,0%@972,0%@972,0%@972,0%@972,0%@972,0%@972,0%@972,0%@972,0%@972,2%@972] cpu@60.406C tj@63.281C soc012@58.468C gpu@62.906C soc345@63.281C VDD_GPU 37528mW/37528mW/37528mW VDD_CPU_SOC_MSS 18961mW/18961mW/18961mW VIN_SYS_5V0 18331mW/18331mW/18331mW VIN 87426mW/43713mW/87426mW"
+
+# Jetson Orin Nano developer kit, L4T 39.2.0 (JetPack 7.2), root, three lines of one run: a public environment report of
+# 2026-09-04 that quotes nv_tegra_release. Temperatures have their maximum beside them, rails average and maximum.
+ORIN_NANO_JETPACK_7 = (
+    "09-04-2026 19:40:46 RAM 1803/7486MB (lfb 8x4MB) CPU [66%@1510,2%@1510,0%@1510,1%@1510,33%@729,0%@729] EMC_FREQ 1%@2133 GR3D_FREQ 4%@[305] NVDEC0 off NVJPG0 off NVJPG1 off VIC off OFA off APE 200 cpu@48C/48C soc2@46.906C/46.906C soc0@46.031C/46.031C gpu@48.125C/48.125C tj@48.125C/48.125C soc1@46.906C/46.906C VDD_IN 4832mW/4832mW/4832mW VDD_CPU_GPU_CV 1236mW/1236mW/1236mW VDD_SOC 1437mW/1437mW/1437mW",
+    "09-04-2026 19:40:47 RAM 1803/7486MB (lfb 8x4MB) CPU [64%@729,0%@729,0%@729,0%@729,0%@729,0%@729] EMC_FREQ 5%@665 GR3D_FREQ 12%@[306] NVDEC0 off NVJPG0 off NVJPG1 off VIC off OFA off APE 200 cpu@47.562C/48C soc2@46.75C/46.906C soc0@45.843C/46.031C gpu@48C/48.125C tj@48C/48.125C soc1@46.937C/46.937C VDD_IN 4093mW/4463mW/4832mW VDD_CPU_GPU_CV 802mW/1019mW/1236mW VDD_SOC 1243mW/1340mW/1437mW",
+    "09-04-2026 19:40:48 RAM 1802/7486MB (lfb 8x4MB) CPU [8%@729,2%@729,20%@729,1%@729,0%@729,0%@729] EMC_FREQ 4%@665 GR3D_FREQ 2%@[305] NVDEC0 off NVJPG0 off NVJPG1 off VIC off OFA off APE 200 cpu@47.468C/48C soc2@46.656C/46.906C soc0@45.906C/46.031C gpu@47.718C/48.125C tj@47.718C/48.125C soc1@47C/47C VDD_IN 3703mW/4209mW/4832mW VDD_CPU_GPU_CV 602mW/880mW/1236mW VDD_SOC 1127mW/1269mW/1437mW",
+)
+
+LINES = (
+    XAVIER_NX_JETPACK_5,
+    AGX_ORIN_JETPACK_5,
+    ORIN_NANO_JETPACK_6,
+    AGX_ORIN_JETPACK_6,
+    ORIN_FOUR_CORES_OFF,
+    THOR_JETPACK_7_ROOT,
+    THOR_JETPACK_7,
+    *ORIN_NANO_JETPACK_7,
+)
