@@ -7,7 +7,8 @@ from pathlib import Path
 
 from edgesr.benchmarks.clip import RepeatedClip
 from edgesr.benchmarks.peers import BARE, BareGraph, form_of
-from edgesr.runtime.backends import Backend, open_backend
+from edgesr.benchmarks.rivals import RivalBare, open_rival, split_rival
+from edgesr.runtime.backends import DEFAULT_MODELS, Backend, open_backend
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.pipeline import run
 from edgesr.runtime.sinks.null import NullSink
@@ -64,7 +65,7 @@ class BackendContender(Contender):
 class BareContender(Contender):
     """A bare graph on the same frames; it has the stage `network` alone."""
 
-    def __init__(self, model: str, graph: BareGraph) -> None:
+    def __init__(self, model: str, graph: BareGraph | RivalBare) -> None:
         super().__init__(model, graph.spec, graph.settings)
         self._graph = graph
 
@@ -86,7 +87,12 @@ class BareContender(Contender):
 
 
 def open_contender(model: str, threads: int | None) -> Contender:
-    """What `edgesr.runtime.backends.open_backend` opens, or a bare graph. Raises what it raises."""
+    """What `edgesr.runtime.backends.open_backend` opens, a bare graph, or `openvino:FILE.onnx` for another runtime of
+    `edgesr.benchmarks.rivals`. Raises what these raise."""
+    rival, name = split_rival(model)
+    if rival:
+        opened = open_rival(rival, Path(name), threads)
+        return BareContender(model, opened) if isinstance(opened, RivalBare) else BackendContender(model, opened)
     path = Path(model)
     if path.suffix.lower() == ".onnx" and path.is_file() and form_of(path) == BARE:
         return BareContender(model, BareGraph(path, threads=threads))
@@ -94,14 +100,21 @@ def open_contender(model: str, threads: int | None) -> Contender:
 
 
 def labels_of(models: Sequence[str]) -> list[str]:
-    """Short names for tables: the file's without `.onnx`; one that comes again is numbered."""
-    short = [Path(model).name.removesuffix(".onnx") for model in models]
+    """Short names for tables: the file's without `.onnx`, after the runtime's where that is another; one that comes
+    again is numbered."""
+    short = []
+    for model in models:
+        rival, name = split_rival(model)
+        label = Path(name).name.removesuffix(".onnx")
+        short.append(f"{rival}:{label}" if rival else label)
     return [
         name if short.count(name) == 1 else f"{name} ({short[: i + 1].count(name)})" for i, name in enumerate(short)
     ]
 
 
 def digest_of(model: str) -> str | None:
-    """SHA-256 of the model's file; None where it is no file."""
-    path = Path(model)
+    """SHA-256 of the model's file, also of the one that `default` stands for; None where there is none."""
+    _, name = split_rival(model)
+    kind, _, scale = name.partition(":")
+    path = DEFAULT_MODELS[int(scale or 4)] if kind == "default" else Path(name)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -20,8 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from edgesr.benchmarks.clip import RepeatedClip, make_clip
+from edgesr.benchmarks.condition import Watch, read_condition, why_invalid
 from edgesr.benchmarks.contenders import BackendContender, Contender, digest_of, labels_of, open_contender
 from edgesr.benchmarks.machine import this_machine
+from edgesr.benchmarks.nvml import open_nvml
 from edgesr.benchmarks.outcome import LatencyResult, ModelResult
 from edgesr.benchmarks.quality import Quality, Refused, data_names, measure_quality
 from edgesr.benchmarks.rounds import Course, Tell, measure_rounds, warm_up
@@ -37,6 +39,9 @@ WHOLE_FRAME_IS = (
     "encoding and display are not inside"
 )
 
+ON_GPU = {"tensorrt"}
+"""Backends, as their settings name themselves."""
+
 
 def measure_latency(settings: LatencySettings, *, tell: Tell = lambda line: None) -> LatencyResult:
     """Open, score, warm up, measure. `tell` is given a line on what is going on, outside all clocks.
@@ -45,6 +50,9 @@ def measure_latency(settings: LatencySettings, *, tell: Tell = lambda line: None
     InputError before any timing where `needs_quality` finds none.
     """
     machine = this_machine()
+    is_board = bool(machine.facts["is_jetson"])
+    nvml = None if is_board else open_nvml()  # a board's GPU is in its sysfs
+    before = read_condition(nvml=nvml)
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     for folder in settings.data:
         image_files(Path(folder))
@@ -64,8 +72,11 @@ def measure_latency(settings: LatencySettings, *, tell: Tell = lambda line: None
 
         begin = time.perf_counter()
         notes += warm_up(courses, settings, tell)
-        orders = measure_rounds(courses, settings, begin, tell)
+        watch = Watch(nvml=nvml)
+        orders = measure_rounds(courses, settings, begin, tell, watch.look)
         measured_s = time.perf_counter() - begin
+        other_cores, clocks, after = watch.other_cores(), watch.tracks(), read_condition(nvml=nvml)
+    on_gpu = any(contender.settings.get("backend") in ON_GPU for contender in contenders)
     if settings.budget_s is not None and measured_s > settings.budget_s and len(orders) == LEAST_ROUNDS:
         notes.append(
             f"the budget of {settings.budget_s:.0f} s did not hold {LEAST_ROUNDS} rounds, the least that is "
@@ -80,6 +91,11 @@ def measure_latency(settings: LatencySettings, *, tell: Tell = lambda line: None
         models=tuple(_result(course, scores) for course, scores in zip(courses, quality, strict=True)),
         orders=tuple(orders),
         notes=tuple(notes),
+        before=before,
+        after=after,
+        clocks=clocks,
+        other_cores=other_cores,
+        invalid=why_invalid(clocks, is_board=is_board, on_gpu=on_gpu),
     )
 
 

@@ -3,7 +3,7 @@
 import os
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import av
@@ -12,7 +12,7 @@ import onnxruntime
 
 from edgesr.jetson.info import as_json, read_machine
 
-__all__ = ["Machine", "this_machine"]
+__all__ = ["Machine", "cores", "load_averages", "this_machine"]
 
 BUSY_LOAD = 0.5
 """From this many runnable tasks in the last minute on, something else counts as running."""
@@ -43,15 +43,15 @@ class Machine:
 def this_machine() -> Machine:
     """Reads files, starts nothing. Called before any work of ours, so that the load is that of others (and of
     whatever we ran in the minutes before)."""
-    load = _load()
+    load = load_averages()
     found = read_machine()
     cpu = found.host.cpu.value or platform.machine()
     return Machine(
         name=f"{found.board.model.value}, {cpu}" if found.board.model.value else cpu,
-        cores=_cores(),
+        cores=cores(),
         load=load,
         versions={
-            "edgesr": version("edgesr"),
+            "edgesr": _own_version(),
             "onnxruntime": onnxruntime.__version__,
             "numpy": numpy.__version__,
             "av": av.__version__,
@@ -61,13 +61,21 @@ def this_machine() -> Machine:
     )
 
 
-def _load() -> tuple[float, ...]:
+def _own_version() -> str:
+    try:
+        return version("edgesr")
+    except PackageNotFoundError:  # run from our folder, where nothing may be installed
+        return "(not installed)"
+
+
+def load_averages() -> tuple[float, ...]:
+    """Over 1, 5 and 15 minutes; empty where the system does not tell."""
     try:
         return os.getloadavg()
     except OSError:
         return ()
 
 
-def _cores() -> int:
+def cores() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from edgesr.benchmarks.condition import ClockTrack, Condition
 from edgesr.benchmarks.contenders import NETWORK, WHOLE_FRAME
 from edgesr.benchmarks.machine import Machine
 from edgesr.benchmarks.quality import Quality
@@ -45,7 +46,12 @@ class ModelResult:
 @dataclass(frozen=True, kw_only=True)
 class LatencyResult:
     """started: local time with zone, ISO 8601. orders: for each round, which model (by place) ran first, second, …
-    whole_frame: in words, what is inside that time. notes: what a reader must know, one line each."""
+    whole_frame: in words, what is inside that time. notes: what a reader must know, one line each.
+
+    before, after: the machine before any work of ours, and right after the last round. clocks: their course through the
+    rounds. other_cores: how many cores' worth of work other programs did in the rounds. invalid: why the figures must not
+    be used; None where they may.
+    """
 
     settings: LatencySettings
     machine: Machine
@@ -55,6 +61,11 @@ class LatencyResult:
     models: tuple[ModelResult, ...]
     orders: tuple[tuple[int, ...], ...]
     notes: tuple[str, ...]
+    before: Condition
+    after: Condition
+    clocks: tuple[ClockTrack, ...]
+    other_cores: float | None
+    invalid: str | None
 
     @property
     def rounds(self) -> int:

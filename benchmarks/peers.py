@@ -1,6 +1,7 @@
 """What is measured beside our backends to know what they cost: graphs that take and give floats."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,13 @@ from edgesr.runtime.memory import check_fits
 from edgesr.runtime.quality import RULER
 from edgesr.runtime.spec import ModelSpec
 
-__all__ = ["BARE", "BareGraph", "form_of"]
+__all__ = ["BARE", "BareGraph", "form_of", "metadata_of"]
 
 BARE = "bare"
 
 
-def form_of(path: Path) -> str | None:
-    """The form that edgesr-export wrote into the file; None where it wrote none. Raises ForeignModel for what is
-    no ONNX file."""
+def metadata_of(path: Path) -> Mapping[str, str]:
+    """What edgesr-export wrote into the file beside the graph. Raises ForeignModel for what is no ONNX file."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it is not run
     options.log_severity_level = 4
@@ -28,8 +28,13 @@ def form_of(path: Path) -> str | None:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no public base
         raise ForeignModel(f"{path} cannot be loaded as ONNX: {str(error).strip().splitlines()[0]}") from error
-    form: str | None = session.get_modelmeta().custom_metadata_map.get("edgesr.form")
-    return form
+    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    return metadata
+
+
+def form_of(path: Path) -> str | None:
+    """Of its ends; None where the file was not written by edgesr-export. Raises ForeignModel."""
+    return metadata_of(path).get("edgesr.form")
 
 
 class BareGraph:

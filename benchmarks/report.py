@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,25 +11,41 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from edgesr.benchmarks.condition import Condition
 from edgesr.benchmarks.contenders import NETWORK, WHOLE_FRAME
 from edgesr.benchmarks.outcome import LatencyResult, ModelResult
 from edgesr.benchmarks.quality import METHOD
 from edgesr.benchmarks.statistics import CONFIDENCE, RESAMPLES, Ratio
 
-__all__ = ["KIND", "SCHEMA", "headline", "latency_json", "latency_markdown", "latency_table"]
+__all__ = [
+    "KIND",
+    "SCHEMA",
+    "as_document",
+    "as_json",
+    "columns",
+    "finite",
+    "headline",
+    "latency_json",
+    "latency_markdown",
+    "latency_table",
+    "markdown_table",
+    "remarks",
+    "rows",
+]
 
 KIND = "edgesr-bench latency"
-SCHEMA = 1
-"""Rises when a key of the JSON goes or changes its meaning."""
+SCHEMA = 2
+"""Rises when a key of the JSON comes, goes or changes its meaning; docs/results-schema.json describes it."""
 
 NONE = "–"
 
 
 def headline(result: LatencyResult) -> list[str]:
-    """What made the figures: three lines."""
+    """What made the figures: three lines, and a first one where they must not be used."""
     settings, machine = result.settings, result.machine
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     return [
+        *([f"INVALID: {result.invalid}"] if result.invalid else []),
         (
             f"latency at {settings.width}x{settings.height}, threads: {settings.threads or 'all cores'}, "
             f"{result.rounds} interleaved rounds, seed {settings.seed}"
@@ -75,7 +91,36 @@ def remarks(result: LatencyResult) -> list[str]:
     ]
     if any(model.quality for model in result.models):
         lines.append(METHOD)
-    return lines + list(result.notes)
+    return lines + _condition_lines(result) + list(result.notes)
+
+
+def _condition_lines(result: LatencyResult) -> list[str]:
+    """The machine before, between and after: only what it tells."""
+    before, after = _state(result.before), _state(result.after)
+    lines = [f"machine before: {before}; after: {after}"] if before or after else []
+    if result.clocks:
+        courses = (f"{clock.title} {min(clock.mhz):.0f}–{max(clock.mhz):.0f} MHz" for clock in result.clocks)
+        lines.append(f"clocks in the rounds: {', '.join(courses)}")
+    else:
+        lines.append("clocks in the rounds: this machine does not tell them")
+    if result.other_cores is not None:
+        lines.append(f"other programs in the rounds: {result.other_cores:.2f} of {result.machine.cores} cores")
+    if result.before.throttled is not None and result.after.throttled is not None:
+        lines.append(f"throttled {result.after.throttled - result.before.throttled} times meanwhile")
+    return lines
+
+
+def _state(condition: Condition) -> str:
+    """`mode 15W, governor schedutil, hottest CPU-therm 48.5 °C, 5120 MiB free`."""
+    found = [f"mode {condition.power_mode}"] if condition.power_mode else []
+    if governors := sorted({clock.governor for clock in condition.clocks if clock.governor}):
+        found.append(f"governor {', '.join(governors)}")
+    if condition.temperatures_c:
+        name, degrees = max(condition.temperatures_c.items(), key=lambda item: item[1])
+        found.append(f"hottest {name} {degrees:.1f} °C")
+    if condition.available_mib is not None:
+        found.append(f"{condition.available_mib} MiB free")
+    return ", ".join(found)
 
 
 def latency_table(result: LatencyResult) -> Group:
@@ -104,16 +149,27 @@ def _stacks(cells: list[str]) -> Iterator[str]:
 
 def latency_markdown(result: LatencyResult) -> str:
     """The table with its head and remarks, for a README."""
-    names = columns(result)
-    lines = [*(f"{line}  " for line in headline(result)), "", _line(names)]
-    lines.append(_line(["---"] * 2 + ["---:"] * (len(names) - 2)))
-    lines += [_line(cells) for cells in rows(result)]
-    return "\n".join([*lines, "", *(f"- {line}" for line in remarks(result)), ""])
+    head = [f"{line}  " for line in headline(result)]
+    table = markdown_table(columns(result), rows(result), left=2)
+    return "\n".join([*head, "", *table, "", *(f"- {line}" for line in remarks(result)), ""])
+
+
+def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> list[str]:
+    """Lines; the first `left` columns are words, the others figures."""
+    return [_line(names), _line(["---"] * left + ["---:"] * (len(names) - left)), *(_line(cells) for cells in rows)]
 
 
 def latency_json(result: LatencyResult) -> str:
     """Everything: settings, machine, every sample in nanoseconds, and what was computed from them."""
-    document = {
+    return as_json(as_document(result))
+
+
+def as_json(document: dict[str, Any]) -> str:
+    return json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_document(result: LatencyResult) -> dict[str, Any]:
+    return {
         "schema": SCHEMA,
         "kind": KIND,
         "started": result.started,
@@ -128,8 +184,12 @@ def latency_json(result: LatencyResult) -> str:
         "notes": list(result.notes),
         "orders": [list(order) for order in result.orders],
         "models": [_model(result, place) for place in range(len(result.models))],
+        "before": asdict(result.before),
+        "after": asdict(result.after),
+        "clocks": [asdict(clock) for clock in result.clocks],
+        "other_cores": result.other_cores,
+        "invalid": result.invalid,
     }
-    return json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _model(result: LatencyResult, place: int) -> dict[str, Any]:
@@ -142,12 +202,12 @@ def _model(result: LatencyResult, place: int) -> dict[str, Any]:
     }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON knows no infinity (the PSNR of equal images): null."""
     if isinstance(value, dict):
-        return {name: _finite(member) for name, member in value.items()}
+        return {name: finite(member) for name, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(member) for member in value]
+        return [finite(member) for member in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -175,5 +235,5 @@ def _figure(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
-def _line(cells: list[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -73,9 +73,16 @@ def _warm_up_one(course: Course, rule: WarmUp, limit_s: float) -> bool:
 
 
 def measure_rounds(
-    courses: Sequence[Course], settings: LatencySettings, begin: float, tell: Tell
+    courses: Sequence[Course],
+    settings: LatencySettings,
+    begin: float,
+    tell: Tell,
+    look: Callable[[], None] = lambda: None,
 ) -> list[tuple[int, ...]]:
-    """Rounds until enough; returns their orders. begin: `time.perf_counter()` from which the budget counts."""
+    """Rounds until enough; returns their orders.
+
+    begin: `time.perf_counter()` from which the budget counts. look: called after each round, outside its clocks.
+    """
     shuffler = np.random.default_rng(settings.seed)
     orders: list[tuple[int, ...]] = []
     round_s: list[float] = []
@@ -89,6 +96,7 @@ def measure_rounds(
             _keep(timings, course.samples, after=course.settle_frames)
             _keep(timings, course.settling, before=course.settle_frames)
         orders.append(order)
+        look()
         round_s.append(time.perf_counter() - started)
     return orders
 

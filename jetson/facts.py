@@ -89,9 +89,9 @@ def one_line(text: str) -> str:
 
 
 def read_number(root: Path, path: str) -> int | None:
-    """A whole number from sysfs; None where the file is missing, unreadable or holds something else."""
+    """A whole number of 64 bits from sysfs; None where the file is missing, unreadable or holds something else."""
     text = read_fact(root, path, one_line).value or ""
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
 
 
 def names_in(root: Path, folder: str) -> list[str]:

@@ -12,7 +12,7 @@ from edgesr.jetson.info import MachineInfo
 from edgesr.jetson.power import Clock, Power
 from edgesr.jetson.software import OpenCV, PythonPackage, PythonRuntime, Software
 
-__all__ = ["NOT_FOUND", "machine_table", "rows", "verdict"]
+__all__ = ["NOT_FOUND", "machine_table", "rows", "rows_of_power", "verdict"]
 
 NOT_FOUND = "not found"
 Row = tuple[str, str, str]
@@ -36,7 +36,7 @@ def rows(info: MachineInfo) -> list[Row]:
     return [
         *_board_rows(info.board),
         *_host_rows(info.host, info.board),
-        *_power_rows(info.power),
+        *rows_of_power(info.power),
         *_software_rows(info.software, recorded=info.recorded_root is not None),
     ]
 
@@ -115,7 +115,7 @@ def _memory_row(memory: Memory) -> Row:
     return "memory", text, "/proc/meminfo"
 
 
-def _power_rows(power: Power) -> Iterator[Row]:
+def rows_of_power(power: Power) -> Iterator[Row]:
     name, value, source = _row("power mode", power.mode)
     if power.modes and power.mode.value:
         value += "; offered: " + ", ".join(mode.name for mode in power.modes)

@@ -14,7 +14,16 @@ from edgesr.jetson.facts import Fact, first, names_in, path_below
 from edgesr.jetson.opencv import check_opencv
 from edgesr.jetson.packages import Packages
 
-__all__ = ["OpenCV", "PythonPackage", "PythonRuntime", "Software", "board_search_path", "find_package", "read_software"]
+__all__ = [
+    "OpenCV",
+    "PythonPackage",
+    "PythonRuntime",
+    "Software",
+    "board_search_path",
+    "find_package",
+    "read_software",
+    "sees_system_packages",
+]
 
 DISTRIBUTIONS = {
     "numpy": ("numpy",),
@@ -101,8 +110,13 @@ def _module_file(name: str, entry: str, root: Path) -> str | None:
 
 def _versions(file: Path, source: str, installed: dict[str, importlib.metadata.Distribution]) -> Iterator[Fact]:
     for distribution, found in installed.items():
-        if "Version" in found.metadata:
-            yield Fact(found.metadata["Version"], distribution)
+        try:
+            version = found.metadata["Version"] if "Version" in found.metadata else None
+        except UnicodeDecodeError:
+            yield Fact(None, distribution, f"{distribution}: its METADATA is no text")
+            continue
+        if version is not None:
+            yield Fact(version, distribution)
     if file.name == "__init__.py":
         yield from (_written_version(file.with_name(name), source) for name in ("__init__.py", "version.py"))
     yield Fact(None, source, "it is there, but no file beside it says which version")
@@ -169,11 +183,11 @@ def _this_python() -> PythonRuntime:
         executable=sys.executable,
         machine=platform.machine(),
         virtual_environment=sys.prefix if inside else None,
-        sees_system_packages=_sees_system_packages(Path(sys.prefix)) if inside else None,
+        sees_system_packages=sees_system_packages(Path(sys.prefix)) if inside else None,
     )
 
 
-def _sees_system_packages(environment: Path) -> bool | None:
+def sees_system_packages(environment: Path) -> bool | None:
     """What `python -m venv --system-site-packages` wrote down; None where the environment has no such file."""
     try:
         text = (environment / "pyvenv.cfg").read_text("utf-8", "replace")

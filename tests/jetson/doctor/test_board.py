@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.jetson.doctor.conftest import changed
+from tests.jetson.doctor.made import changed
 
 from edgesr.jetson.doctor import Findings, Verdict
 from edgesr.jetson.doctor.board import (
@@ -15,6 +15,7 @@ from edgesr.jetson.doctor.board import (
     memory,
     permissions,
     power_mode,
+    throttling,
 )
 from edgesr.jetson.doctor.findings import Access, Argus, Camera, Fan, Swap
 from edgesr.jetson.facts import Fact
@@ -82,6 +83,11 @@ def test_clocks(orin: Findings) -> None:
 )
 def test_fan(orin: Findings, state: Fan | None, hottest: float | None, verdict: Verdict) -> None:
     assert fan(changed(orin, fan=state, hottest=hottest)).verdict is verdict
+
+
+@pytest.mark.parametrize(("events", "verdict"), [(0, Verdict.OK), (37, Verdict.WARN), (None, Verdict.NOT_HERE)])
+def test_throttling(orin: Findings, events: int | None, verdict: Verdict) -> None:
+    assert throttling(changed(orin, throttle_events=events)).verdict is verdict
 
 
 @pytest.mark.parametrize(
@@ -176,6 +182,6 @@ def test_permissions(orin: Findings, access: Access | None, verdict: Verdict, fi
 
 
 def test_nothing_of_a_board_is_asked_of_a_pc(plain: Findings) -> None:
-    for check in (power_mode, clocks, fan, memory, argus, encoder):
+    for check in (power_mode, clocks, fan, throttling, memory, argus, encoder):
         assert check(plain).verdict is Verdict.NOT_HERE
     assert permissions(plain).verdict is Verdict.OK

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.jetson.doctor.conftest import BOARDS
+from tests.jetson.doctor.made import BOARDS
 
 import edgesr.jetson.__main__ as command
 from edgesr.jetson.doctor import Check, Findings, Verdict, examine, read_findings, worst
@@ -105,7 +105,7 @@ def test_this_machine_is_examined() -> None:
     assert found.access is not None and found.access.is_root == (os.geteuid() == 0)
     assert found.free_disk_mib is not None
     assert found.argus.alive is False or found.is_board
-    assert len(examine(found)) == 18
+    assert len(examine(found)) == 19
 
 
 def test_page_and_exit_code(tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

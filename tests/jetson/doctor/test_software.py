@@ -1,5 +1,5 @@
 import pytest
-from tests.jetson.doctor.conftest import changed, with_package
+from tests.jetson.doctor.made import changed, with_package
 
 from edgesr.jetson.doctor import Findings, Verdict
 from edgesr.jetson.doctor.software import (
