@@ -79,7 +79,11 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+    ours, rest = _split(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    options = parser.parse_args(ours, argparse.Namespace(rest=rest))
+    if rest and not getattr(options, "takes_rest", False):
+        parser.error(f"nothing is expected after --, found {' '.join(rest)}")
     try:
         with terminable():
             return int(options.run(options))
@@ -93,6 +97,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """What follows the first `--` is another program's."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at + 1 :]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -111,12 +111,10 @@ def _module_file(name: str, entry: str, root: Path) -> str | None:
 def _versions(file: Path, source: str, installed: dict[str, importlib.metadata.Distribution]) -> Iterator[Fact]:
     for distribution, found in installed.items():
         try:
-            version = found.metadata["Version"] if "Version" in found.metadata else None
+            if "Version" in found.metadata:
+                yield Fact(found.metadata["Version"], distribution)
         except UnicodeDecodeError:
             yield Fact(None, distribution, f"{distribution}: its METADATA is no text")
-            continue
-        if version is not None:
-            yield Fact(version, distribution)
     if file.name == "__init__.py":
         yield from (_written_version(file.with_name(name), source) for name in ("__init__.py", "version.py"))
     yield Fact(None, source, "it is there, but no file beside it says which version")

@@ -98,7 +98,8 @@ def test_first_reads_no_further_than_the_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("1020000000\n", 1020000000), ("0", 0), ("-1", None), ("x", None), ("", None)]
+    ("text", "number"),
+    [("1020000000\n", 1020000000), ("0", 0), ("-1", None), ("x", None), ("", None), ("9" * 5000, None)],
 )
 def test_number_of_sysfs(tmp_path: Path, write: Write, text: str, number: int | None) -> None:
     write("/n", text)

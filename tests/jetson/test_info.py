@@ -68,7 +68,7 @@ def test_help_and_version_end_with_0(options: list[str], capsys: pytest.CaptureF
     assert out.startswith("edgesr ") if options == ["--version"] else "edgesr-jetson info --root ./my-board" in out
 
 
-@pytest.mark.parametrize("options", [[], ["infos"], ["info", "--root"], ["info", "--colour"]])
+@pytest.mark.parametrize("options", [[], ["infos"], ["info", "--root"], ["info", "--colour"], ["info", "--", "x"]])
 def test_wrong_options_end_with_2(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         command.main(options)

@@ -65,6 +65,12 @@ def test_set_that_cannot_be(
     assert board.mode == "0"
 
 
+def test_nothing_is_set_for_a_recorded_board(board: FakeBoard, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["power", "--root", str(ORIN), "set", "25W"]) == 2
+    assert "go with edgesr-jetson power alone" in capsys.readouterr().err
+    assert board.log == []
+
+
 def test_set_without_permission_is_one_line(
     board: FakeBoard, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +93,11 @@ def test_a_command_that_a_signal_ends(board: FakeBoard) -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--mode", "25W", "--", "no-such-program"], "give its whole path"), (["--", "true"], "nothing to set")],
+    [
+        (["--mode", "25W", "--", "no-such-program"], "give its whole path"),
+        (["--", "true"], "nothing to set"),
+        (["--mode", "25W"], "expected one after --"),
+    ],
 )
 def test_run_that_cannot_be(
     board: FakeBoard, capsys: pytest.CaptureFixture[str], options: list[str], said: str

@@ -63,6 +63,12 @@ def test_metadata_without_a_version_falls_through_and_is_said(tmp_path: Path, wr
     assert (version.value, version.problem) == (None, "it is there, but no file beside it says which version")
 
 
+def test_metadata_that_is_no_text_is_said(tmp_path: Path, write: Write) -> None:
+    write("/numpy/__init__.py", "")
+    write("/numpy-1.0.dist-info/METADATA", b"\xff\xfe")
+    assert find_package("numpy", [str(tmp_path)]).version.problem == "numpy: its METADATA is no text"
+
+
 def test_single_file_module_without_a_version(tmp_path: Path, write: Write) -> None:
     write("/cv2.abi3.so", b"\x7fELF")
     package = find_package("cv2", [str(tmp_path)], root=tmp_path)

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from tests.jetson.doctor.made import BOARDS, changed, with_package
+from tests.jetson.doctor.made import changed, recorded, with_package
 
-from edgesr.jetson.doctor import Findings, read_findings
+from edgesr.jetson.doctor import Findings
 from edgesr.jetson.doctor.findings import Access, Argus
 from edgesr.jetson.facts import Fact
 from edgesr.jetson.software import PythonRuntime
@@ -12,7 +12,7 @@ from edgesr.jetson.software import PythonRuntime
 @pytest.fixture
 def orin() -> Findings:
     """The Orin Nano of the recorded trees as if it were this machine, and set up right."""
-    found = read_findings(BOARDS / "orin-nano-jetpack-6.2")
+    found = recorded("orin-nano-jetpack-6.2")
     found = changed(
         found,
         machine__recorded_root=None,
@@ -31,7 +31,7 @@ def orin() -> Findings:
 
 @pytest.fixture
 def pc() -> Findings:
-    found = read_findings(BOARDS / "pc-with-geforce")
+    found = recorded("pc-with-geforce")
     return changed(found, machine__recorded_root=None, access=Access("me", False, frozenset({"me"}), ()))  # type: ignore[no-any-return]
 
 

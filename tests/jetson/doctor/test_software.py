@@ -15,6 +15,7 @@ from edgesr.jetson.doctor.software import (
 )
 from edgesr.jetson.facts import Fact
 from edgesr.jetson.known import known
+from edgesr.jetson.software import PythonPackage
 
 
 def test_jetpack(orin: Findings) -> None:
@@ -87,6 +88,16 @@ def test_tensorrt_by_pip_is_right_on_a_pc_and_wrong_on_a_board(pc: Findings, ori
     assert check.fix == "pip uninstall tensorrt-cu12 && sudo apt install python3-libnvinfer"
 
 
+def test_what_the_system_brings_is_not_taken_for_pips(orin: Findings) -> None:
+    """JetPack's TensorRT and Ubuntu's OpenCV are listed by pip, too."""
+    systems = PythonPackage(
+        "tensorrt", Fact("10.3.0"), ("tensorrt",), ("/usr/lib/python3.10/dist-packages/tensorrt/__init__.py",)
+    )
+    others = tuple(one for one in orin.machine.software.packages if one.name != "tensorrt")
+    assert tensorrt_module(changed(orin, machine__software__packages=(*others, systems))).verdict is Verdict.OK
+    assert opencv(changed(orin, machine__software__opencv__package__distributions=("opencv",))).verdict is Verdict.OK
+
+
 def test_tensorrt_module_that_is_not_the_librarys(orin: Findings) -> None:
     assert tensorrt_module(orin).verdict is Verdict.OK
     check = tensorrt_module(with_package(orin, "tensorrt", "8.6.2"))
@@ -147,6 +158,7 @@ def test_opencv_by_pip_hides_the_systems(orin: Findings) -> None:
         machine__software__opencv__package__distributions=("opencv-python",),
         machine__software__opencv__package__version=Fact("4.10.0.84"),
         machine__software__opencv__package__files=("/venv/cv2/__init__.py", "/usr/lib/python3/dist-packages/cv2.so"),
+        machine__software__opencv__gstreamer=Fact("no"),
     )
     check = opencv(hidden)
     assert check.verdict is Verdict.WARN
@@ -155,8 +167,15 @@ def test_opencv_by_pip_hides_the_systems(orin: Findings) -> None:
 
 
 def test_opencv_by_pip_with_nothing_beneath_needs_the_systems(orin: Findings) -> None:
-    alone = changed(orin, machine__software__opencv__package__distributions=("opencv-python",))
+    alone = changed(
+        orin,
+        machine__software__opencv__package__distributions=("opencv-python",),
+        machine__software__opencv__package__files=("/venv/cv2/__init__.py",),
+        machine__software__opencv__gstreamer=Fact("no"),
+    )
     assert opencv(alone).fix == "pip uninstall opencv-python && sudo apt install python3-opencv"
+    own = changed(alone, machine__software__opencv__gstreamer=Fact("yes (1.20.3)"))  # somebody built a wheel with it
+    assert opencv(own).verdict is Verdict.OK
 
 
 def test_opencv_that_does_not_load(orin: Findings) -> None:
