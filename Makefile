@@ -58,6 +58,7 @@ weights: .venv/.dev-installed
 # The table of docs/networks.md, from the code; a test fails where it has drifted.
 networks: .venv/.dev-installed
 	$(BIN)/python scripts/networks_page.py
+	$(BIN)/python scripts/networks_plan.py
 
 # What the authors' published checkpoints score through our importer; needs the files (see the script).
 scores: .venv/.dev-installed

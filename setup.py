@@ -20,6 +20,7 @@ setup(
         "edgesr.train": ["recipes/*.yaml", "recipes/shipped/*.yaml"],
         "edgesr.runtime": ["models/*.onnx"],
         "edgesr.runtime.sinks.web": ["page.html", "*.css", "*.js"],
+        "edgesr.benchmarks": ["matrices/*.yaml", "page/*", "networks.json", "roofline.json"],
         "edgesr.jetson": ["boards.json"],
         "edgesr.benchmarks": ["matrices/*.yaml"],
     },

@@ -110,6 +110,13 @@ def test_outliers_are_counted_beside_the_histogram(result: LatencyResult) -> Non
     assert "1 beyond, up to 70 ms" in results_html([replace(result, models=(model,), orders=((0,),) * 100)])
 
 
+def test_a_sample_of_minutes_does_not_hide_the_others(result: LatencyResult) -> None:
+    samples = [10_000_000] * 99 + [296_000_000_000]
+    model = replace(result.models[0], samples_ns={"network": samples, "whole frame": samples})
+    text = results_html([replace(result, models=(model,), orders=((0,),) * 100)])
+    assert "ms (logarithmic)" in text and "up to 296000 ms" in text
+
+
 def test_many_samples_weigh_little_and_keep_their_extremes(result: LatencyResult) -> None:
     samples = [10_000_000 + n % 1000 for n in range(50_000)]
     samples[777] = 90_000_000
@@ -119,6 +126,7 @@ def test_many_samples_weigh_little_and_keep_their_extremes(result: LatencyResult
     assert dots.count("M") <= 3000
     heights = [float(y) for y in re.findall(r"M\S+ (\S+?)h0", dots)]
     assert sum(y < min(heights) + 1 for y in heights) == 1
+    assert "ms (logarithmic)" not in text
 
 
 def test_front_is_what_nothing_beats() -> None:
