@@ -7,7 +7,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edgesr.jetson import doctor_command, info_command, power_command, service_command, setup_command, watch_command
+from edgesr.jetson import (
+    bundle_command,
+    deploy_command,
+    doctor_command,
+    info_command,
+    power_command,
+    service_command,
+    setup_command,
+    watch_command,
+)
 from edgesr.jetson.errors import JetsonError
 from edgesr.jetson.signals import Terminated, terminable
 
@@ -74,6 +83,18 @@ VERBS = {
         "Shows the steps, or performs or undoes them. Each may be run again. Not yet tried on a board.",
         setup_command.EXAMPLES,
         setup_command.add_options,
+    ),
+    "deploy": Verb(
+        "edgesr on a board, over ssh: install, build the engine, verify, bench",
+        "Copies wheel and model to a board, installs, builds the engine there and times it. Not yet tried on a board.",
+        deploy_command.EXAMPLES,
+        deploy_command.add_options,
+    ),
+    "bundle": Verb(
+        "all wheels in one file, for a board without internet",
+        "Makes an offline bundle, or installs from one. Not yet tried on a board.",
+        bundle_command.EXAMPLES,
+        bundle_command.add_options,
     ),
 }
 
