@@ -11,10 +11,13 @@ import numpy as np
 
 from edgesr.runtime.timing import Distribution, StageTimings, distribution
 
-__all__ = ["AGE", "Event", "Figures", "RunningDistribution", "Snapshot"]
+__all__ = ["AGE", "BY_TIME_CODE", "WHOLE_FRAME", "Event", "Figures", "RunningDistribution", "Snapshot"]
 
-AGE = "age"
-"""The stage that counts from the capture of a frame until it was shown."""
+AGE, WHOLE_FRAME = "age", "whole frame"
+"""Stages: from the capture of a frame until it was shown; all the work done for it, waiting left out."""
+
+BY_TIME_CODE = "age by time code"
+"""The age once more, read back from the picture."""
 
 RECENT_S = 5.0
 EVENTS = 50  # kept for tables and pages; a log keeps all

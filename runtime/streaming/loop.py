@@ -10,8 +10,9 @@ from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.streaming.deadline import DeadlineController
 from edgesr.runtime.streaming.network import Network
+from edgesr.runtime.streaming.running import Running
 from edgesr.runtime.streaming.slot import Turns
-from edgesr.runtime.streaming.stream import Running, Stream
+from edgesr.runtime.streaming.stream import Stream
 
 __all__ = ["run"]
 

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edgesr.runtime.report import EXPLAINED
-from edgesr.runtime.streaming.figures import AGE, RECENT_S, Snapshot
-from edgesr.runtime.streaming.stream import WHOLE_FRAME, Stream
+from edgesr.runtime.streaming.figures import AGE, RECENT_S, WHOLE_FRAME, Snapshot
+from edgesr.runtime.streaming.stream import Stream
 
 __all__ = ["View", "live_table"]
 

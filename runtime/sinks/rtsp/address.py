@@ -1,10 +1,10 @@
 """Where an RTSP stream is served, and to whom."""
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from edgesr.runtime.errors import InputError
+from edgesr.runtime.sinks.loopback import is_loopback
 from edgesr.runtime.sinks.rtsp.credentials import Credentials
 from edgesr.runtime.sources.uri import redacted
 
@@ -36,7 +36,7 @@ class Address:
             raise InputError(f"{redacted(uri)} is no address to serve at; {EXPECTED}")
         host = parts.hostname or HERE
         credentials = Credentials(unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        if credentials is None and not _is_loopback(host):
+        if credentials is None and not is_loopback(host):
             raise InputError(f"{redacted(uri)} would show the stream to everybody in the network; {EXPECTED}")
         if credentials is not None and not credentials.password:
             raise InputError(f"{redacted(uri)} has a name and no password; {EXPECTED}")
@@ -45,12 +45,3 @@ class Address:
     @property
     def shown_host(self) -> str:
         return f"[{self.host}]" if ":" in self.host else self.host
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,17 +1,16 @@
 """Where the page is served, who may see it: `//:8080`, `//0.0.0.0:8080?token=...`."""
 
 import errno
-import ipaddress
 import secrets
 import socket
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlsplit
 
 from edgesr.runtime.errors import InputError
+from edgesr.runtime.sinks.loopback import is_loopback
 
-__all__ = ["LOOPBACK_NAMES", "Address"]
+__all__ = ["Address"]
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 TOKEN_LENGTH = 16
 QUALITY = 90
 EXAMPLE = "http://:8080, or for others to see http://0.0.0.0:8080?token=..."
@@ -50,12 +49,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        if self.host in LOOPBACK_NAMES:
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @classmethod
     def parse(cls, target: str) -> "Address":

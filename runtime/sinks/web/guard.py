@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from edgesr.runtime.sinks.web.address import LOOPBACK_NAMES, Address
+from edgesr.runtime.sinks.loopback import LOOPBACK_NAMES
+from edgesr.runtime.sinks.web.address import Address
 
 __all__ = ["Guard"]
 

@@ -13,14 +13,14 @@ from tests.runtime.streaming.played import LIMIT_S, PlayedBackend, PlayedSink, P
 from edgesr.runtime.errors import BackendFailed, InputError, OutputFailed, SourceFailed
 from edgesr.runtime.frame import Pixels
 from edgesr.runtime.region import Region
-from edgesr.runtime.streaming import stream as stream_module
+from edgesr.runtime.streaming import running as running_module
 from edgesr.runtime.streaming.controls import Controls
 from edgesr.runtime.streaming.deadline import DeadlineController
-from edgesr.runtime.streaming.figures import AGE, Figures
+from edgesr.runtime.streaming.figures import AGE, WHOLE_FRAME, Figures
 from edgesr.runtime.streaming.loop import run
 from edgesr.runtime.streaming.network import Network
 from edgesr.runtime.streaming.pool import Pool
-from edgesr.runtime.streaming.stream import WHOLE_FRAME, Stream
+from edgesr.runtime.streaming.stream import Stream
 
 INTERVAL_S = 1 / 60
 
@@ -224,7 +224,7 @@ def test_the_steady_state_allocates_no_frame(monkeypatch: pytest.MonkeyPatch) ->
             super().__init__()
             pools.append(self)
 
-    monkeypatch.setattr(stream_module, "Pool", CountedPool)
+    monkeypatch.setattr(running_module, "Pool", CountedPool)
     size = 640, 480
     windows: list[int] = []  # bytes by which memory rose at most, where the pools did not grow
     mark = {"held": 0, "made": -1}
