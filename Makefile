@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 # A board's TensorRT and OpenCV come with its system, and are seen from there alone.
 SYSTEM := $(if $(filter aarch64,$(shell uname -m)),--system-site-packages)
 
-.PHONY: demo test test-py310 test-slow check format compare models weights networks scores soak clean
+.PHONY: demo test test-py310 test-slow check format compare models weights networks scores soak site site-check clean
 
 demo: .venv/.demo-installed
 	$(BIN)/python scripts/demo.py
@@ -69,8 +69,17 @@ MINUTES ?= 30
 soak: .venv/.dev-installed
 	$(BIN)/python scripts/soak.py --minutes $(MINUTES) -o benchmarks/results/soak.json --page docs/soak.md --force
 
+# The documentation, into ./site; its pages open from the disk, its search wants a server (python3 -m http.server -d site).
+site: .venv/.docs-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+# Links, anchors, commands and programs of the documentation.
+site-check: .venv/.dev-installed
+	$(BIN)/pytest -m "not slow" tests/test_site.py
+
 clean:
-	rm -rf .venv .venv310 build dist *.egg-info demo compare
+	rm -rf .venv .venv310 build dist *.egg-info demo compare site
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -84,6 +93,10 @@ clean:
 .venv/.dev-installed: pyproject.toml setup.py | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@ .venv/.demo-installed
+
+.venv/.docs-installed: pyproject.toml setup.py | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
 
 .venv310/.installed: pyproject.toml setup.py
 	$(PYTHON310) -m venv .venv310
