@@ -22,7 +22,6 @@ setup(
         "edgesr.runtime.sinks.web": ["page.html", "*.css", "*.js"],
         "edgesr.benchmarks": ["matrices/*.yaml", "page/*", "networks.json", "roofline.json"],
         "edgesr.jetson": ["boards.json", "bundle_install.sh", "containers/*"],
-        "edgesr.benchmarks": ["matrices/*.yaml"],
     },
     include_package_data=False,  # otherwise setuptools warns that data folders "would be ignored"
 )
