@@ -50,7 +50,9 @@ def main(_arguments: object = ()) -> None:
     write_image(OUTPUT / "side_by_side.png", side_by_side(shown, *busiest(shown_low[0], scale)))
     console = Console()
     console.print(quality_table(gains, backend.title))
-    console.print(latency_table(timings.distributions(), f"{source.info.width}x{source.info.height} → x{scale}, {backend.title}"))
+    console.print(
+        latency_table(timings.distributions(), f"{source.info.width}x{source.info.height} → x{scale}, {backend.title}")
+    )
     console.print(
         f"Look at {OUTPUT}/side_by_side.png and {OUTPUT}/sharpened.mp4\n"
         "Next, with a video or picture of yours:      .venv/bin/edgesr-run YOUR.mp4 sharpened.mp4\n"
