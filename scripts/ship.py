@@ -30,6 +30,8 @@ from edgesr.train.resume import run_exists
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "train" / "weights"
 README, CURVES = WEIGHTS / "README.md", ROOT / "docs" / "images" / "training.png"
+TRAINING = ROOT / "docs" / "training.md"
+HOURS = (0.1, 0.25, 0.5, 1.0, 1.5)
 BEGIN, END = "<!-- made by make weights: begin -->\n", "<!-- made by make weights: end -->\n"
 SETS = ("Set5", "Set14", "BSD100")
 LONGEST_PAUSE = 900.0  # seconds between two events that still count as training
@@ -137,11 +139,11 @@ def hardware() -> str:
 
 
 def page(_options: Namespace) -> None:
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    README.write_text(before + BEGIN + table() + END + rest.split(END)[1])
+    for path, made in ((README, table()), (TRAINING, hours_table())):
+        before, rest = path.read_text().split(BEGIN)
+        path.write_text(before + BEGIN + made + END + rest.split(END)[1])
     plot()
-    print(f"wrote {README} and {CURVES}")
+    print(f"wrote {README}, {TRAINING} and {CURVES}")
 
 
 def table() -> str:
@@ -167,6 +169,29 @@ def table() -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
+def curves() -> dict[str, list[Point]]:
+    """Name of weights -> what they had reached when, from the logs beside them; without those whose log has no hours."""
+    found = {}
+    for path in sorted(WEIGHTS.glob("*.csv")):
+        with path.open() as file:
+            rows = [row for row in csv.DictReader(file) if row.get("hours")]
+        if rows:
+            found[path.stem] = [Point(int(r["step"]), float(r["hours"]), float(r["validation_psnr_db"])) for r in rows]
+    return found
+
+
+def hours_table() -> str:
+    """PSNR on the images held out after so many hours; nothing where a run was over before."""
+    lines = [["weights", *(f"{hours:g} h" for hours in HOURS), "at the end"], ["---"] + ["---:"] * (len(HOURS) + 1)]
+    for name, points in curves().items():
+        cells = []
+        for hours in HOURS:
+            until = [point for point in points if point.hours <= hours]
+            cells.append(f"{until[-1].psnr_db:.2f}" if until and points[-1].hours > hours else "")
+        lines.append([f"`{name}`", *cells, f"{points[-1].psnr_db:.2f} ({points[-1].hours:.2f} h)"])
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
 def plot() -> None:
     """What the shipped weights had reached after how many hours, a panel for each scale."""
     import matplotlib
@@ -174,17 +199,13 @@ def plot() -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    panels: dict[str, dict[str, list[dict[str, str]]]] = {}
-    for path in sorted(WEIGHTS.glob("*.csv")):
-        with path.open() as file:
-            points = [point for point in csv.DictReader(file) if point.get("hours")]
-        if points:
-            panels.setdefault(path.stem.rpartition("_")[2], {})[path.stem] = points
+    panels: dict[str, dict[str, list[Point]]] = {}
+    for name, points in curves().items():
+        panels.setdefault(name.rpartition("_")[2], {})[name] = points
     figure, row = pyplot.subplots(1, len(panels), figsize=(4.2 * len(panels), 5), layout="constrained", squeeze=False)
-    for axes, (scale, curves) in zip(row[0], sorted(panels.items()), strict=True):
-        for name, points in curves.items():
-            hours, quality = ([float(point[key]) for point in points] for key in ("hours", "validation_psnr_db"))
-            axes.plot(hours, quality, label=name, linewidth=1.2)
+    for axes, (scale, drawn) in zip(row[0], sorted(panels.items()), strict=True):
+        for name, points in drawn.items():
+            axes.plot([point.hours for point in points], [point.psnr_db for point in points], label=name, linewidth=1.2)
         axes.set(title=scale, xlabel="hours")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
