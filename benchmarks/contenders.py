@@ -21,6 +21,9 @@ NETWORK = "network"
 WHOLE_FRAME = "whole frame"
 """The stages of `edgesr.runtime.pipeline.run` that are reported; the others are kept in the JSON."""
 
+ON_GPU = {"tensorrt"}
+"""Backends, as their settings name themselves."""
+
 
 class Contender(ABC):
     """A model that is measured. Whoever opens it closes it.
@@ -32,9 +35,18 @@ class Contender(ABC):
         self.model, self.spec, self.settings = model, spec, settings
         self.form = str(settings.get("form", ""))
 
+    @property
+    def on_gpu(self) -> bool:
+        return self.settings.get("backend") in ON_GPU
+
     @abstractmethod
     def check(self, pixels: Pixels) -> None:
-        """Take one frame outside all clocks: raises what the model has against it."""
+        """Take one frame without its way in and out: raises what the model has against it."""
+
+    @property
+    @abstractmethod
+    def network_ns(self) -> int:
+        """How long the network alone took in the last frame."""
 
     @abstractmethod
     def turn(self, clip: RepeatedClip, frames: int) -> StageTimings:
@@ -54,6 +66,10 @@ class BackendContender(Contender):
     def check(self, pixels: Pixels) -> None:
         self.backend.infer(pixels)
 
+    @property
+    def network_ns(self) -> int:
+        return self.backend.network_ns
+
     def turn(self, clip: RepeatedClip, frames: int) -> StageTimings:
         clip.make_ready(frames)
         return run(clip, self.backend, [NullSink(frames)])
@@ -72,6 +88,10 @@ class BareContender(Contender):
     def check(self, pixels: Pixels) -> None:
         self._graph.infer(pixels)
 
+    @property
+    def network_ns(self) -> int:
+        return self._graph.network_ns
+
     def turn(self, clip: RepeatedClip, frames: int) -> StageTimings:
         clip.make_ready(frames)
         timings = StageTimings()
@@ -79,7 +99,7 @@ class BareContender(Contender):
             frame = clip.read()
             assert frame is not None  # make_ready has seen to it
             self._graph.infer(frame.pixels)
-            timings.add(NETWORK, self._graph.network_ns)
+            timings.add(NETWORK, self.network_ns)
         return timings
 
     def close(self) -> None:

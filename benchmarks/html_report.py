@@ -14,7 +14,17 @@ from edgesr.benchmarks.contenders import NETWORK, WHOLE_FRAME
 from edgesr.benchmarks.merge import letters
 from edgesr.benchmarks.outcome import LatencyResult, ModelResult
 from edgesr.benchmarks.pictures import clock_plot, histogram, pareto_plot, points, series_plot
-from edgesr.benchmarks.report import as_document, columns, finite, headline, remarks, rows
+from edgesr.benchmarks.report import (
+    DRIFT_COLUMNS,
+    as_document,
+    columns,
+    drift_line,
+    drift_rows,
+    finite,
+    headline,
+    remarks,
+    rows,
+)
 from edgesr.benchmarks.stored import merged_document
 
 __all__ = ["results_html"]
@@ -101,6 +111,10 @@ def _run(name: str, result: LatencyResult) -> Iterator[str]:
     first, *others = headline(result)[1 if result.invalid else 0 :]
     yield f"<h2>{escape(f'Run {name}: {first}' if name else first)}</h2>"
     yield _list([*others, *remarks(result)])
+    if drifts := list(drift_rows(result)):
+        yield "<h3>First against last</h3>"
+        yield _grid(DRIFT_COLUMNS, drifts, words=2)
+        yield f"<p>{escape(drift_line(result))}</p>"
     yield "<h3>Every sample</h3>"
     yield '<div class="small">'
     for model in result.models:

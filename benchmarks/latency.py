@@ -13,21 +13,34 @@ threads would run on into the next model's turn. The decoder works ahead in thre
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from edgesr.benchmarks.clip import RepeatedClip, make_clip
 from edgesr.benchmarks.condition import Watch, read_condition, why_invalid
-from edgesr.benchmarks.contenders import BackendContender, Contender, digest_of, labels_of, open_contender
+from edgesr.benchmarks.contenders import (
+    NETWORK,
+    WHOLE_FRAME,
+    BackendContender,
+    Contender,
+    digest_of,
+    labels_of,
+    open_contender,
+)
+from edgesr.benchmarks.energy import LEAST_READINGS, Energy, energy_of, power_recorder
+from edgesr.benchmarks.flicker import Flicker, measure_flicker
 from edgesr.benchmarks.machine import this_machine
 from edgesr.benchmarks.nvml import open_nvml
 from edgesr.benchmarks.outcome import LatencyResult, ModelResult
 from edgesr.benchmarks.quality import Quality, Refused, data_names, measure_quality
 from edgesr.benchmarks.rounds import Course, Tell, measure_rounds, warm_up
 from edgesr.benchmarks.settings import LEAST_ROUNDS, LatencySettings, WarmUp
+from edgesr.benchmarks.statistics import summary
+from edgesr.jetson.recorder import Recorder
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.images import image_files
 from edgesr.runtime.memory import check_fits
@@ -39,12 +52,12 @@ WHOLE_FRAME_IS = (
     "encoding and display are not inside"
 )
 
-ON_GPU = {"tensorrt"}
-"""Backends, as their settings name themselves."""
 
-
-def measure_latency(settings: LatencySettings, *, tell: Tell = lambda line: None) -> LatencyResult:
-    """Open, score, warm up, measure. `tell` is given a line on what is going on, outside all clocks.
+def measure_latency(
+    settings: LatencySettings, *, tell: Tell = lambda line: None, recorder: Recorder | None = None
+) -> LatencyResult:
+    """Open, score, warm up, measure. `tell` is given a line on what is going on, outside all clocks. recorder: of power, not
+    yet started; None: the machine's own, where it has rails.
 
     Raises what `open_backend` raises, InputError for a size that a model or H.264 cannot take, FrameTooLarge, and
     InputError before any timing where `needs_quality` finds none.
@@ -53,6 +66,7 @@ def measure_latency(settings: LatencySettings, *, tell: Tell = lambda line: None
     is_board = bool(machine.facts["is_jetson"])
     nvml = None if is_board else open_nvml()  # a board's GPU is in its sysfs
     before = read_condition(nvml=nvml)
+    recorder = recorder or power_recorder()
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     for folder in settings.data:
         image_files(Path(folder))
@@ -63,39 +77,51 @@ def measure_latency(settings: LatencySettings, *, tell: Tell = lambda line: None
             _check_frame(contender, settings.width, settings.height)
         notes = _notes_on(labels, contenders)
         quality = _quality(settings, labels, contenders, notes, tell)
+        flickers = _flickers(settings, labels, contenders, tell)
 
         tell(f"making a clip of {settings.width}x{settings.height}")
         own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgesr-bench-")))
         path = make_clip(own, settings.width, settings.height)
         clips = [stack.enter_context(closing(RepeatedClip(path))) for _ in contenders]
-        courses = [Course(*parts) for parts in zip(labels, contenders, clips, strict=True)]
+        courses = [
+            Course(label, partial(contender.turn, clip))
+            for label, contender, clip in zip(labels, contenders, clips, strict=True)
+        ]
 
         begin = time.perf_counter()
         notes += warm_up(courses, settings, tell)
         watch = Watch(nvml=nvml)
-        orders = measure_rounds(courses, settings, begin, tell, watch.look)
+        with recorder or nullcontext():
+            rounds = measure_rounds(courses, settings, begin, tell, watch.look)
         measured_s = time.perf_counter() - begin
         other_cores, clocks, after = watch.other_cores(), watch.tracks(), read_condition(nvml=nvml)
-    on_gpu = any(contender.settings.get("backend") in ON_GPU for contender in contenders)
-    if settings.budget_s is not None and measured_s > settings.budget_s and len(orders) == LEAST_ROUNDS:
+    on_gpu = any(contender.on_gpu for contender in contenders)
+    if settings.budget_s is not None and measured_s > settings.budget_s and len(rounds.orders) == LEAST_ROUNDS:
         notes.append(
             f"the budget of {settings.budget_s:.0f} s did not hold {LEAST_ROUNDS} rounds, the least that is "
             f"measured; warm-up and rounds took {measured_s:.0f} s"
         )
+    if rounds.interrupted:
+        notes.append(
+            f"stopped by Ctrl-C after {rounds.ends_s[-1]:.0f} of {settings.duration_s:.0f} s: what was measured until then"
+        )
+    energies = [_energy(course, recorder, notes) for course in courses]
     return LatencyResult(
         settings=settings,
         machine=machine,
         started=started,
         measured_s=measured_s,
         whole_frame=WHOLE_FRAME_IS,
-        models=tuple(_result(course, scores) for course, scores in zip(courses, quality, strict=True)),
-        orders=tuple(orders),
+        models=tuple(_result(*parts) for parts in zip(courses, contenders, quality, energies, flickers, strict=True)),
+        orders=rounds.orders,
         notes=tuple(notes),
         before=before,
         after=after,
         clocks=clocks,
         other_cores=other_cores,
         invalid=why_invalid(clocks, is_board=is_board, on_gpu=on_gpu),
+        round_ends_s=rounds.ends_s,
+        interrupted=rounds.interrupted,
     )
 
 
@@ -142,8 +168,32 @@ def _quality(
     return found
 
 
-def _result(course: Course, quality: tuple[Quality, ...]) -> ModelResult:
-    contender = course.contender
+def _flickers(
+    settings: LatencySettings, labels: Sequence[str], contenders: Sequence[Contender], tell: Tell
+) -> list[Flicker | None]:
+    found: list[Flicker | None] = []
+    for label, contender in zip(labels, contenders, strict=True):
+        if settings.flicker and isinstance(contender, BackendContender) and contender.spec.trained:
+            tell(f"flicker of {label}")
+            found.append(measure_flicker(contender.backend, settings.width, settings.height))
+        else:
+            found.append(None)
+    return found
+
+
+def _energy(course: Course, recorder: Recorder | None, notes: list[str]) -> Energy | None:
+    if recorder is None:
+        return None
+    frames = course.samples.get(WHOLE_FRAME, course.samples[NETWORK])
+    found = energy_of(recorder.samples, course.turns, summary(frames).median_ms)
+    if found is None:
+        notes.append(f"no power of {course.label}: fewer than {LEAST_READINGS} readings in its turns; measure longer")
+    return found
+
+
+def _result(
+    course: Course, contender: Contender, quality: tuple[Quality, ...], energy: Energy | None, flicker: Flicker | None
+) -> ModelResult:
     return ModelResult(
         label=course.label,
         model=contender.model,
@@ -157,4 +207,6 @@ def _result(course: Course, quality: tuple[Quality, ...]) -> ModelResult:
         settling_ns=course.settling,
         samples_ns=course.samples,
         quality=quality,
+        energy=energy,
+        flicker=flicker,
     )

@@ -34,8 +34,15 @@ def add_to(verbs: Verbs) -> None:
     latency.add_argument("--rounds", type=int, help="how many (default: 30, or what the budget holds)")
     latency.add_argument("--budget", type=duration, metavar="TIME", help="for warm-up and rounds: 90s, 5m, 1h")
     latency.add_argument(
+        "--duration",
+        type=duration,
+        metavar="TIME",
+        help="measure for so long, and compare the last minute with the first",
+    )
+    latency.add_argument(
         "--data", action="append", default=[], metavar="FOLDER", help="full-size images for PSNR, SSIM"
     )
+    latency.add_argument("--flicker", action="store_true", help="how much a still scene with noise moves in the result")
     latency.add_argument("--seed", type=int, default=0, help="of the order in each round and of the intervals")
     latency.add_argument("--json", type=Path, metavar="FILE", help="write everything, every sample included")
     latency.add_argument("--html", type=Path, metavar="FILE", help="write a page with table, plots and method")
@@ -62,8 +69,10 @@ def run_latency(options: Namespace) -> None:
         threads=options.threads,
         rounds=options.rounds,
         budget_s=options.budget,
+        duration_s=options.duration,
         data=tuple(options.data),
         needs_quality=options.plot is not None,
+        flicker=options.flicker,
         seed=options.seed,
     )
     with Console(stderr=True).status("opening the models") as status:

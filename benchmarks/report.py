@@ -13,16 +13,23 @@ from rich.text import Text
 
 from edgesr.benchmarks.condition import Condition
 from edgesr.benchmarks.contenders import NETWORK, WHOLE_FRAME
-from edgesr.benchmarks.outcome import LatencyResult, ModelResult
+from edgesr.benchmarks.energy import METHOD as ENERGY_METHOD
+from edgesr.benchmarks.flicker import METHOD as FLICKER_METHOD
+from edgesr.benchmarks.outcome import Drift, LatencyResult, ModelResult
 from edgesr.benchmarks.quality import METHOD
+from edgesr.benchmarks.settings import LEAST_ROUNDS
 from edgesr.benchmarks.statistics import CONFIDENCE, RESAMPLES, Ratio
 
 __all__ = [
+    "DRIFT_COLUMNS",
     "KIND",
     "SCHEMA",
     "as_document",
     "as_json",
     "columns",
+    "drift_line",
+    "drift_rows",
+    "figure",
     "finite",
     "headline",
     "latency_json",
@@ -35,7 +42,7 @@ __all__ = [
 
 KIND = "edgesr-bench latency"
 SCHEMA = 2
-"""Rises when a key of the JSON comes, goes or changes its meaning; docs/results-schema.json describes it."""
+"""Rises when a key of the JSON goes or changes its meaning, or one comes that readers cannot do without; docs/results-schema.json describes it."""
 
 NONE = "–"
 
@@ -57,7 +64,9 @@ def headline(result: LatencyResult) -> list[str]:
 
 def columns(result: LatencyResult) -> list[str]:
     timed = [f"{stage}{unit}" for stage in ("network", "whole frame") for unit in (", ms (p5–p95)", ", fps", ", ratio")]
-    return ["model", "form", *timed, *(f"{name}: {unit}" for name in _data(result) for unit in ("PSNR, 8 bit", "SSIM"))]
+    quality = [f"{name}: {unit}" for name in _data(result) for unit in ("PSNR, 8 bit", "SSIM")]
+    flicker = ("flicker, levels", "flicker, of the input's") if _has_flicker(result) else ()
+    return ["model", "form", *timed, *quality, *flicker, *(("power, W", "J a frame") if _has_energy(result) else ())]
 
 
 def rows(result: LatencyResult) -> Iterator[list[str]]:
@@ -69,13 +78,19 @@ def rows(result: LatencyResult) -> Iterator[list[str]]:
             if (timed := found.get(stage)) is None:
                 cells += [NONE, NONE, NONE]
                 continue
-            spread = f"({_figure(timed.p5_ms)}–{_figure(timed.p95_ms)})"
+            spread = f"({figure(timed.p5_ms)}–{figure(timed.p95_ms)})"
             ratio = "1" if place == 0 else _ratio(result.ratio(place, stage))
-            cells += [f"{_figure(timed.median_ms)} {spread}", _figure(timed.per_second), ratio]
+            cells += [f"{figure(timed.median_ms)} {spread}", figure(timed.per_second), ratio]
         scores = {quality.data: quality for quality in model.quality}
         for name in _data(result):
             score = scores.get(name)
             cells += [f"{score.psnr_db:.2f}", f"{score.ssim:.4f}"] if score else [NONE, NONE]
+        if _has_flicker(result):
+            flicker = model.flicker
+            cells += [figure(flicker.levels), figure(flicker.ratio)] if flicker else [NONE, NONE]
+        if _has_energy(result):
+            energy = model.energy
+            cells += [figure(energy.watts), figure(energy.joules_per_frame)] if energy else [NONE, NONE]
         yield cells
 
 
@@ -91,6 +106,10 @@ def remarks(result: LatencyResult) -> list[str]:
     ]
     if any(model.quality for model in result.models):
         lines.append(METHOD)
+    if _has_flicker(result):
+        lines.append(FLICKER_METHOD)
+    if _has_energy(result):
+        lines.append(ENERGY_METHOD)
     return lines + _condition_lines(result) + list(result.notes)
 
 
@@ -127,13 +146,25 @@ def latency_table(result: LatencyResult) -> Group:
     """For a terminal of 80 columns: figures that belong together stand below each other."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, leading=1)
     table.add_column("model", overflow="fold")
-    quality = (f"{name}\ndB, SSIM" for name in _data(result))
-    for name in ("network\nms, fps", "ratio", "whole frame\nms, fps", "ratio", *quality):
+    pairs = [f"{name}\ndB, SSIM" for name in _data(result)]
+    pairs += ["flicker\nlevels, ratio"] * _has_flicker(result) + ["power\nW, J/frame"] * _has_energy(result)
+    for name in ("network\nms, fps", "ratio", "whole frame\nms, fps", "ratio", *pairs):
         table.add_column(Text(name), justify="right", no_wrap=True)
     for cells in rows(result):
         table.add_row(*(Text(stack) for stack in _stacks(cells)))
     head, foot = Text("\n".join(headline(result)), "bold"), Text("\n".join(remarks(result)), "dim")
-    return Group(head, "", table, "", foot)
+    return Group(head, "", table, "", *_drift_table(result), foot)
+
+
+def _drift_table(result: LatencyResult) -> Iterator[Table | Text]:
+    if found := list(drift_rows(result)):
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+        for place, name in enumerate(DRIFT_COLUMNS):
+            table.add_column(name, overflow="fold", justify="left" if place < 2 else "right")
+        for cells in found:
+            table.add_row(*map(Text, cells))
+        yield table
+        yield Text(f"\n{drift_line(result)}\n", "dim")
 
 
 def _stacks(cells: list[str]) -> Iterator[str]:
@@ -143,14 +174,16 @@ def _stacks(cells: list[str]) -> Iterator[str]:
         time, rate, ratio = (figure.replace(" (", "\n").rstrip(")") for figure in stage)
         yield time if time == NONE else f"{time}\n{rate} fps"
         yield ratio
-    for psnr, ssim in zip(figures[6::2], figures[7::2], strict=True):
-        yield psnr if psnr == NONE else f"{psnr}\n{ssim}"
+    for upper, lower in zip(figures[6::2], figures[7::2], strict=True):
+        yield upper if upper == NONE else f"{upper}\n{lower}"
 
 
 def latency_markdown(result: LatencyResult) -> str:
     """The table with its head and remarks, for a README."""
     head = [f"{line}  " for line in headline(result)]
     table = markdown_table(columns(result), rows(result), left=2)
+    if found := list(drift_rows(result)):
+        table += ["", *markdown_table(DRIFT_COLUMNS, found, left=2), "", f"{drift_line(result)}."]
     return "\n".join([*head, "", *table, "", *(f"- {line}" for line in remarks(result)), ""])
 
 
@@ -189,6 +222,8 @@ def as_document(result: LatencyResult) -> dict[str, Any]:
         "clocks": [asdict(clock) for clock in result.clocks],
         "other_cores": result.other_cores,
         "invalid": result.invalid,
+        "round_ends_s": list(result.round_ends_s),
+        "interrupted": result.interrupted,
     }
 
 
@@ -199,7 +234,38 @@ def _model(result: LatencyResult, place: int) -> dict[str, Any]:
         "untrained": not result.models[place].spec.trained,
         "summary": summaries,
         "ratio_to_first": {stage: asdict(ratio) for stage, ratio in ratios.items() if ratio is not None},
+        "drift": {stage: asdict(drift) for stage, drift in _drifts(result, place)},
     }
+
+
+def _drifts(result: LatencyResult, place: int) -> Iterator[tuple[str, Drift]]:
+    """Of a run that was made to last."""
+    for stage in (NETWORK, WHOLE_FRAME) if result.settings.duration_s is not None else ():
+        if (drift := result.drift(place, stage)) is not None:
+            yield stage, drift
+
+
+DRIFT_COLUMNS = ("model", "stage", "at first, ms", "at last, ms", "drift")
+
+
+def drift_rows(result: LatencyResult) -> Iterator[list[str]]:
+    """One for each model and stage; none where the run was not made to last."""
+    for place, model in enumerate(result.models):
+        for stage, drift in _drifts(result, place):
+            change = [
+                f"{100 * (value - 1):+.1f}" for value in (drift.change.value, drift.change.low, drift.change.high)
+            ]
+            times = [figure(found.median_ms) for found in (drift.first, drift.last)]
+            yield [_name(model), stage, *times, "{} % ({} to {})".format(*change)]
+
+
+def drift_line(result: LatencyResult) -> str:
+    """What the table of drifts shows."""
+    window_s = next(drift.window_s for place in range(len(result.models)) for _, drift in _drifts(result, place))
+    return (
+        f"the rounds took {result.round_ends_s[-1]:.0f} s; medians of the first and the last {window_s:.0f} s, at least "
+        f"{LEAST_ROUNDS} rounds; drift with a {CONFIDENCE:.0%} bootstrap interval over blocks of rounds"
+    )
 
 
 def finite(value: Any) -> Any:
@@ -216,6 +282,14 @@ def _data(result: LatencyResult) -> list[str]:
     return list(dict.fromkeys(quality.data for model in result.models for quality in model.quality))
 
 
+def _has_flicker(result: LatencyResult) -> bool:
+    return any(model.flicker for model in result.models)
+
+
+def _has_energy(result: LatencyResult) -> bool:
+    return any(model.energy for model in result.models)
+
+
 def _name(model: ModelResult) -> str:
     return model.label if model.spec.trained else f"{model.label} (untrained)"
 
@@ -223,10 +297,10 @@ def _name(model: ModelResult) -> str:
 def _ratio(ratio: Ratio | None) -> str:
     if ratio is None:
         return NONE
-    return f"{_figure(ratio.value)} ({_figure(ratio.low)}–{_figure(ratio.high)})"
+    return f"{figure(ratio.value)} ({figure(ratio.low)}–{figure(ratio.high)})"
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
     """About three significant digits, never an exponent for what is worth measuring."""
     if value >= 100:
         return f"{value:.0f}"

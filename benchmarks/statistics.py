@@ -11,9 +11,11 @@ from edgesr.runtime.errors import InputError
 __all__ = [
     "CONFIDENCE",
     "RESAMPLES",
+    "Exponent",
     "Ratio",
     "Summary",
     "change_of_medians",
+    "exponent_of_medians",
     "is_stable",
     "ratio_of_medians",
     "summary",
@@ -51,6 +53,15 @@ class Ratio:
     high: float
 
 
+@dataclass(frozen=True)
+class Exponent:
+    """Time grows as the size to the power `value`; low and high bound its CONFIDENCE interval."""
+
+    value: float
+    low: float
+    high: float
+
+
 def summary(samples_ns: Sequence[int]) -> Summary:
     """Raises InputError where there is no sample."""
     if not len(samples_ns):
@@ -73,6 +84,32 @@ def ratio_of_medians(samples_ns: Sequence[int], base_ns: Sequence[int], *, seed:
     drawn = np.concatenate([_resampled(a, b, count, generator) for count in _portions(a.size)])
     low, high = np.percentile(drawn, (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)))
     return Ratio(float(np.median(a) / np.median(b)), float(low), float(high))
+
+
+def exponent_of_medians(sizes: Sequence[int], samples_ns: Sequence[Sequence[int]], *, seed: int) -> Exponent:
+    """The slope of log(median) over log(size), by least squares, with a percentile bootstrap that draws whole rounds.
+
+    Sample r of every size was taken in round r. The interval tells how far noise moves the slope, not how well one power
+    describes all sizes. Raises InputError for fewer than two sizes, one that comes twice, or unequal counts.
+    """
+    counts = {len(samples) for samples in samples_ns}
+    if len(set(sizes)) < 2 or len(set(sizes)) != len(samples_ns) or len(counts) != 1 or not min(counts):
+        raise InputError(
+            f"sizes {list(sizes)} with {sorted(counts)} samples; expected two sizes, one sample each a round"
+        )
+    values = np.asarray(samples_ns, np.float64)
+    x = np.log(np.asarray(sizes, np.float64))
+    weights = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
+    generator = np.random.default_rng(seed)
+    rounds = values.shape[1]
+    drawn = np.concatenate(
+        [
+            weights @ np.log(np.median(values[:, generator.integers(0, rounds, (count, rounds))], axis=2))
+            for count in _portions(values.size)
+        ]
+    )
+    low, high = np.percentile(drawn, (50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)))
+    return Exponent(float(weights @ np.log(np.median(values, axis=1))), float(low), float(high))
 
 
 def change_of_medians(

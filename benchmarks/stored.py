@@ -11,11 +11,14 @@ from edgesr.benchmarks.report import KIND, SCHEMA, as_document
 from edgesr.runtime.errors import InputError, MissingFile
 from edgesr.runtime.untrusted_json import check_kinds, printable, read_object
 
-__all__ = ["MERGED_KIND", "UnreadableResult", "merged_document", "read_results"]
+__all__ = ["MERGED_KIND", "OPTIONAL", "UnreadableResult", "merged_document", "read_results"]
 
 MERGED_KIND = "edgesr-bench merged"
 MOST_BYTES = 256 << 20
 """Some ten million samples."""
+
+OPTIONAL = frozenset({"duration_s", "energy", "flicker", "interrupted", "round_ends_s"})
+"""Fields that came after version 2 was first written; what lacks them gets their defaults."""
 
 T = TypeVar("T")
 
@@ -75,6 +78,8 @@ def _result(document: Any) -> LatencyResult:
                 )
     if not all(clock.mhz and min(clock.mhz) > 0 and len(clock.mhz) == len(clock.at_s) for clock in result.clocks):
         raise InputError("a clock has no readings, or one of 0 MHz")
+    if result.round_ends_s and len(result.round_ends_s) != result.rounds:
+        raise InputError(f"it has {len(result.round_ends_s)} ends of {result.rounds} rounds")
     return result
 
 
@@ -83,7 +88,8 @@ def _made(kind: type[T], values: Any) -> T:
     if not isinstance(values, dict):
         raise InputError(f"it has {printable(repr(values)[:60])} where an object was expected")
     hints = get_type_hints(kind)
-    wanted = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    wanted = [name for name in names if name in values or name not in OPTIONAL]
     if missing := [name for name in wanted if name not in values]:
         raise InputError(f"it lacks {', '.join(missing)}")
     try:

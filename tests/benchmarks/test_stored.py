@@ -11,9 +11,10 @@ from edgesr.benchmarks.merge import merged_json
 from edgesr.benchmarks.outcome import LatencyResult
 from edgesr.benchmarks.quality import Quality
 from edgesr.benchmarks.report import SCHEMA, as_document, latency_json
-from edgesr.benchmarks.stored import UnreadableResult, read_results
+from edgesr.benchmarks.stored import OPTIONAL, UnreadableResult, read_results
 from edgesr.runtime.errors import MissingFile
 
+OPTIONAL_HERE = OPTIONAL | {"drift"}
 SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "results-schema.json"
 
 
@@ -72,7 +73,8 @@ def test_the_schema_names_every_key(result: LatencyResult, published: dict[str, 
         (document["models"][0], defs["model"]),
         (document["models"][0]["spec"], defs["spec"]),
     ):
-        assert set(made) == set(described["properties"]) == set(described["required"])
+        assert set(made) - OPTIONAL_HERE == set(described["required"])
+        assert set(made) | OPTIONAL_HERE >= set(described["properties"]) >= set(made)
     assert defs["result"]["properties"]["schema"]["const"] == SCHEMA
     assert {field.name for field in fields(LatencyResult)} <= set(document)
 
@@ -85,6 +87,21 @@ def test_a_result_comes_back_as_it_was(result: LatencyResult, tmp_path: Path) ->
     assert read_results(path) == (result,)
     path.write_text(merged_json((result, result)))
     assert read_results(path) == (result, result)
+
+
+def test_a_file_from_before_the_optional_keys_is_read(
+    result: LatencyResult, is_valid: Callable[[Any], bool], tmp_path: Path
+) -> None:
+    document = json.loads(latency_json(result))
+    for name in OPTIONAL:
+        document.pop(name, None)
+        document["settings"].pop(name, None)
+        for model in document["models"]:
+            model.pop(name, None)
+    assert is_valid(document)
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(document))
+    assert read_results(path) == (result,)
 
 
 def test_a_figure_that_was_tampered_with_is_reckoned_anew(result: LatencyResult, tmp_path: Path) -> None:
@@ -111,6 +128,7 @@ def test_a_figure_that_was_tampered_with_is_reckoned_anew(result: LatencyResult,
         (lambda d: d.update(orders=[[0, 0, 1]] * 5), "does not name every model once"),
         (lambda d: d.update(orders="none"), "orders is not what it should be"),
         (lambda d: d.update(settings=[]), "where an object was expected"),
+        (lambda d: d.update(round_ends_s=[1.0]), "1 ends of 5 rounds"),
         (lambda d: d["clocks"][0].update(mhz=[]), "a clock has no readings"),
         (lambda d: d["machine"].update(facts=[float("nan")]), "beyond all bounds"),
     ],
