@@ -25,8 +25,8 @@ from datetime import datetime
 from pathlib import Path
 
 import aiohttp
-import numpy as np
 from rich.console import Console
+from soak_report import FPS, SIZE, Sample, growth, page
 
 from edgesr.benchmarks.machine import this_machine
 from edgesr.runtime.backends import open_backend
@@ -35,31 +35,18 @@ from edgesr.runtime.errors import InputError
 from edgesr.runtime.files import check_output, replaced
 from edgesr.runtime.sinks import open_sink
 from edgesr.runtime.sources import open_source
-from edgesr.runtime.streaming.figures import AGE, Figures
+from edgesr.runtime.streaming.figures import Figures
 from edgesr.runtime.streaming.log import Log
 from edgesr.runtime.streaming.loop import run
 from edgesr.runtime.streaming.network import Network
 from edgesr.runtime.streaming.stream import Stream
 
-SIZE, FPS = "160x90", 15
 SAMPLE_S = 5.0
-WARM_UP_SHARE = 1 / 6  # of the run: the first of every fault falls into it
-GROWTH_ALLOWED = 0.01
 FAULT_EVERY_S = 60.0
 DOWN_S = 6.0
 STALL_S = 20.0
 CLOCK_STEPS_S = (3600.0, -7200.0, 86400.0)
 DISK_BYTES = 300_000
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What the process held, so many seconds after the beginning."""
-
-    seconds: float
-    memory_kib: int
-    files: int
-    threads: int
 
 
 @dataclass
@@ -319,82 +306,6 @@ def soak(minutes: float, tell: Callable[[str], None]) -> dict[str, object]:
             name: stream.figures.snapshot().to_dict() for name, stream in zip(("pattern", "rtsp"), streams, strict=True)
         },
     }
-
-
-def growth(samples: Sequence[Sample]) -> dict[str, float]:
-    """After the warm-up, the median of the last third over that of the first third, less one."""
-    kept = samples[int(len(samples) * WARM_UP_SHARE) :]
-    third = max(1, len(kept) // 3)
-
-    def grown(values: list[int]) -> float:
-        return float(np.median(values[-third:]) / np.median(values[:third]) - 1)
-
-    return {
-        "memory": grown([one.memory_kib for one in kept]),
-        "files": grown([one.files for one in kept]),
-        "threads": grown([one.threads for one in kept]),
-    }
-
-
-def page(report: dict) -> str:  # type: ignore[type-arg] # JSON as it was written
-    """The report in Markdown, from the JSON alone."""
-    samples = report["samples"]
-    lines = [
-        "# Half an hour of streams, with faults",
-        "",
-        (
-            "Made by `make soak` (`scripts/soak.py`); do not edit. Two streams share the shipped network on one thread: `pattern:` at "
-            f"{SIZE}, {FPS} frames/s, to the browser page with two viewers, and the same over RTSP from another process."
-        ),
-        "",
-        f"{report['started']}, {report['minutes']:g} minutes, {report['machine']['name']}, {report['machine']['cores']} cores.",
-        "",
-        "| held by the process | after the warm-up | at the end | growth |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    verdict = "met" if report["growth"]["memory"] <= GROWTH_ALLOWED else "missed"
-    first = samples[int(len(samples) * WARM_UP_SHARE)]
-    names = {
-        "memory": ("memory, MiB", "memory_kib", 1024),
-        "files": ("open files", "files", 1),
-        "threads": ("threads", "threads", 1),
-    }
-    for key, (title, name, unit) in names.items():
-        lines.append(
-            f"| {title} | {first[name] / unit:.0f} | {samples[-1][name] / unit:.0f} | {100 * report['growth'][key]:+.1f} % |"
-        )
-    lines += [
-        "",
-        (
-            f"Growth: median of the last third over the first third of what follows the first {100 * WARM_UP_SHARE:.0f} % of the run; "
-            f"at most {100 * GROWTH_ALLOWED:.0f} % of memory allowed: **{verdict}**."
-        ),
-        "",
-        "| stream | captured | shown | dropped | age: median, p99, max ms | events |",
-        "| --- | ---: | ---: | --- | --- | ---: |",
-    ]
-    for name, stream in report["streams"].items():
-        drops = ", ".join(f"{count} {reason}" for reason, count in stream["drops"].items()) or "none"
-        age = stream["run"][AGE]
-        ages = f"{age['median_ms']:.1f}, {age['p99_ms']:.1f}, {age['max_ms']:.0f}"
-        lines.append(
-            f"| {name} | {stream['captured']} | {stream['shown']} | {drops} | {ages} | {len(stream['events'])} |"
-        )
-    counted: dict[str, int] = {}
-    for _, fault in report["faults"]:
-        counted[fault] = counted.get(fault, 0) + 1
-    lines += [
-        "",
-        "Faults: "
-        + "; ".join(f"{fault}: {count}" for fault, count in counted.items())
-        + f". The RTSP source was lost {report['losses']} times "
-        f"and came back {report['reconnections']} times. The viewers got {report['viewers_received'][0]} and "
-        f"{report['viewers_received'][1]} pictures; the second stalled now and then. The log holds {report['log_lines']} lines.",
-        "",
-        "Unexpected: " + ("; ".join(report["unexpected"]) or "nothing") + ".",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str]) -> None:

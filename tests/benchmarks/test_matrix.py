@@ -17,7 +17,7 @@ MakeModel = Callable[..., Path]
 
 def matrix(**options: object) -> Matrix:
     given = {"networks": ("carn",), "backends": ("onnxruntime",), "sizes": ((32, 16),), "scale": 2, **options}
-    return Matrix(**given)  # type: ignore[arg-type]
+    return Matrix(**given)
 
 
 @pytest.fixture

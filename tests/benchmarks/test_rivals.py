@@ -52,7 +52,7 @@ def test_a_size_is_prepared_once(make_model: MakeModel) -> None:
     assert isinstance(opened, RivalBackend)
     for pixels in (FRAME, FRAME, FRAME[:8]):
         assert np.array_equal(opened.infer(pixels), pixels.repeat(2, axis=0).repeat(2, axis=1))
-    assert opened._graph.prepared == (("frame", (1, 16, 32, 3)), ("frame", (1, 8, 32, 3)))  # type: ignore[attr-defined]
+    assert opened._graph.prepared == (("frame", (1, 16, 32, 3)), ("frame", (1, 8, 32, 3)))
     opened.close()
     opened.close()
 

@@ -185,7 +185,7 @@ def test_other_machines_are_refused(board: str) -> None:
 )
 def test_settings_that_cannot_be(settings: dict[str, object]) -> None:
     with pytest.raises(WrongRequest, match="expected"):
-        SetupSettings(**{"package": "edgesr", **settings})  # type: ignore[arg-type]
+        SetupSettings(**{"package": "edgesr", **settings})
 
 
 def test_without_root_nothing_happens(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

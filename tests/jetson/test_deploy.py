@@ -86,7 +86,7 @@ def settings(tmp_path: Path, board: Path) -> DeploySettings:
 
 def remote(server: SshServer, **changed: object) -> Remote:
     known = {"address": f"{getpass.getuser()}@127.0.0.1", "port": server.port, "config": server.config}
-    return Remote(**{**known, **changed})  # type: ignore[arg-type]
+    return Remote(**{**known, **changed})
 
 
 def deployed(server: SshServer, settings: DeploySettings) -> list[str]:

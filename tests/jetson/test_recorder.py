@@ -93,7 +93,7 @@ def test_long_recordings_are_thinned_evenly() -> None:
 @pytest.mark.parametrize("settings", [{"interval_s": 0}, {"interval_s": float("nan")}, {"keep": 1}])
 def test_settings_that_cannot_be(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected more than 0"):
-        Recorder(played(0), **settings)  # type: ignore[arg-type]
+        Recorder(played(0), **settings)
 
 
 def test_a_time_between_two_samples_has_both_neighbours() -> None:

@@ -187,4 +187,4 @@ def test_ways_that_cannot_be_a_service(arguments: list[str], said: str) -> None:
 )
 def test_settings_that_cannot_be(settings: dict[str, object]) -> None:
     with pytest.raises(WrongRequest, match="expected"):
-        ServiceSettings(**{"program": PROGRAM, "arguments": ["camera:0", "null:"], **settings})  # type: ignore[arg-type]
+        ServiceSettings(**{"program": PROGRAM, "arguments": ["camera:0", "null:"], **settings})

@@ -114,7 +114,7 @@ def test_images_are_read_once_for_all_scales(tmp_path: Path) -> None:
     photos(tmp_path / "photos", count=1)
     stores = open_at_scales("photos", tmp_path, SCALES)
     assert all(isinstance(store, Memory) for store in stores.values())
-    highs = {scale: store.pairs[0][1] for scale, store in stores.items()}  # type: ignore[attr-defined]
+    highs = {scale: store.pairs[0][1] for scale, store in stores.items()}
     assert np.shares_memory(highs[4], highs[2]) and np.shares_memory(highs[4], highs[3])
     assert {scale: high.shape[:2] for scale, high in highs.items()} == {4: (68, 72), 2: (68, 72), 3: (66, 72)}
 

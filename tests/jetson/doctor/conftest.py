@@ -32,10 +32,10 @@ def orin() -> Findings:
 @pytest.fixture
 def pc() -> Findings:
     found = recorded("pc-with-geforce")
-    return changed(found, machine__recorded_root=None, access=Access("me", False, frozenset({"me"}), ()))  # type: ignore[no-any-return]
+    return changed(found, machine__recorded_root=None, access=Access("me", False, frozenset({"me"}), ()))
 
 
 @pytest.fixture
 def plain(pc: Findings) -> Findings:
     """A PC without a GPU."""
-    return changed(pc, machine__host__gpus=())  # type: ignore[no-any-return]
+    return changed(pc, machine__host__gpus=())

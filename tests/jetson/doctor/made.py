@@ -30,4 +30,4 @@ def with_package(found: Findings, name: str, version: str | None, *distributions
     """As if `import name` gave this one."""
     package = PythonPackage(name, Fact(version), distributions, (f"/site/{name}/__init__.py",) if version else ())
     others = tuple(one for one in found.machine.software.packages if one.name != name)
-    return changed(found, machine__software__packages=(*others, package))  # type: ignore[no-any-return]
+    return changed(found, machine__software__packages=(*others, package))

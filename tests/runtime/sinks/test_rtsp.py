@@ -98,7 +98,7 @@ def test_gstreamer_watches_as_well(transport: str, tmp_path: Path) -> None:
 
 def test_nothing_is_encoded_while_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_sink("rtsp://:0/sr", LIVE) as sink:
-        encoder: Any = sink._encoder  # type: ignore[attr-defined]
+        encoder: Any = sink._encoder
         count, encode = [], encoder.encode
         monkeypatch.setattr(encoder, "encode", lambda *a, **k: count.append(1) or encode(*a, **k))
         with fed(sink):
@@ -106,7 +106,7 @@ def test_nothing_is_encoded_while_nobody_watches(monkeypatch: pytest.MonkeyPatch
             with watching(sink.title) as frames:
                 for _ in range(10):
                     next(frames)
-            wait_for(lambda: not sink._server.is_watched, "the viewer gone")  # type: ignore[attr-defined]
+            wait_for(lambda: not sink._server.is_watched, "the viewer gone")
             seen = len(count)
             assert seen > 5
             threading.Event().wait(0.5)
@@ -139,7 +139,7 @@ def test_a_viewer_that_takes_nothing_holds_up_nobody(monkeypatch: pytest.MonkeyP
         assert b"200 OK" in ask(
             stuck, f"SETUP {sink.title} RTSP/1.0\nCSeq: 1\nTransport: RTP/AVP/TCP;interleaved=0-1\n\n"
         )
-        server: Any = sink._server  # type: ignore[attr-defined]
+        server: Any = sink._server
         session = next(iter(server._connections))._session
         stuck.sendall(f"PLAY {sink.title} RTSP/1.0\r\nCSeq: 2\r\nSession: {session}\r\n\r\n".encode())
         with watching(sink.title) as frames:
@@ -152,7 +152,7 @@ def test_a_viewer_that_takes_nothing_holds_up_nobody(monkeypatch: pytest.MonkeyP
 def test_a_killed_viewer_is_forgotten() -> None:
     code = "import sys, av\nfor frame in av.open(sys.argv[1], options={'rtsp_transport': 'tcp'}).decode(video=0): print(1, flush=True)"
     with serving() as sink:
-        server: Any = sink._server  # type: ignore[attr-defined]
+        server: Any = sink._server
         with subprocess.Popen([sys.executable, "-c", code, sink.title], stdout=subprocess.PIPE) as viewer:
             assert viewer.stdout is not None and viewer.stdout.readline() == b"1\n"
             viewer.kill()

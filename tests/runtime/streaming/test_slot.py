@@ -48,7 +48,7 @@ def test_a_closed_slot_gives_what_waits_and_takes_nothing() -> None:
 @pytest.mark.parametrize("policy", ["newest", "all"])
 def test_abort_drops_what_waits_and_frees_who_waits_for_room(policy: str) -> None:
     dropped: list[int] = []
-    slot = Slot[int](policy, dropped.append)  # type: ignore[arg-type]
+    slot = Slot[int](policy, dropped.append)
     slot.put(1)
     thread = Thread(target=lambda: (slot.put(2), slot.put(3)))
     thread.start()
