@@ -29,7 +29,7 @@ class Model:
         """Raise InputError where it cannot take a frame of width x height."""
         self.spec.check_size(width, height)
         if self.profiles and not any(profile.takes(width, height) for profile in self.profiles):
-            built = ", ".join(profile.title for profile in self.profiles)
+            built = "; ".join(profile.title for profile in self.profiles)
             raise InputError(
                 f"the frame is {width}x{height}; {self.title} was built for {built}: cut frames with --tile auto, or build it anew "
                 f"from its checkpoint with edgesr-export … --size {width}x{height}"

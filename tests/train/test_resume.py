@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ def in_child(*arguments: object, signal_at: tuple[str, int, int] | None = None) 
     child = CHILDREN.Process(target=_child, args=([str(argument) for argument in arguments], signal_at))
     child.start()
     child.join()
+    with suppress(ProcessLookupError):  # who is killed leaves the loader's processes behind
+        os.killpg(child.pid, signal.SIGKILL)
     assert child.exitcode is not None
     return child.exitcode
 
@@ -184,10 +187,13 @@ def test_a_command_killed_from_outside_is_resumed_to_the_same_weights(
 ) -> None:
     run, settings = tmp_path / "run", [*RUNS["long"], "--save-steps", "3"]
     command_line = [sys.executable, "-m", "edgesr.train", "fit", str(recipe), "--output", str(run), *settings]
-    with subprocess.Popen(command_line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command_line, start_new_session=True, **quiet) as process:
         while process.poll() is None and not (run / BEFORE).exists():
             time.sleep(0.01)
         process.kill()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL, "it was done before it was killed"
     assert in_child(recipe, "--output", run, "--resume", *settings) == 0
     assert state(run)["weights"] == unbroken("long")["weights"]
