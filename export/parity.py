@@ -114,7 +114,8 @@ def _from_pattern(width: int, height: int, seed: int) -> Pixels:
     with open_source(f"pattern:natural?size={width}x{height}&frames=1&seed={seed}") as source:
         frame = source.read()
     assert frame is not None
-    return frame.pixels.copy()  # the source's own cannot be written to, which PyTorch minds
+    writable: Pixels = frame.pixels.copy()  # the source's own cannot be written to, which PyTorch minds
+    return writable
 
 
 def _from_folder(folder: Path, width: int, height: int) -> Pixels:
