@@ -2,8 +2,10 @@
 
 import os
 import platform
+import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import av
@@ -12,7 +14,7 @@ import onnxruntime
 
 from edgesr.jetson.info import as_json, read_machine
 
-__all__ = ["Machine", "cores", "load_averages", "this_machine"]
+__all__ = ["Machine", "cores", "load_averages", "this_machine", "without_places"]
 
 BUSY_LOAD = 0.5
 """From this many runnable tasks in the last minute on, something else counts as running."""
@@ -21,7 +23,8 @@ BUSY_LOAD = 0.5
 @dataclass(frozen=True)
 class Machine:
     """name: the board's where it is one, else the CPU's. load: averages over 1, 5 and 15 minutes before the start;
-    empty where the system does not tell. facts: all that `edgesr-jetson info --json` tells."""
+    empty where the system does not tell. facts: all that `edgesr-jetson info --json` tells, but for
+    where things lie: results are shared."""
 
     name: str
     cores: int
@@ -57,8 +60,23 @@ def this_machine() -> Machine:
             "av": av.__version__,
             "python": platform.python_version(),
         },
-        facts=as_json(found),
+        facts=without_places(as_json(found)),
     )
+
+
+def without_places(
+    facts: dict[str, Any], environment: str = sys.prefix, home: str = str(Path.home())
+) -> dict[str, Any]:
+    """The same with `<environment>` and `~` in the place of these two folders."""
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace(environment, "<environment>").replace(home, "~")
+        if isinstance(value, dict):
+            return {key: cut(member) for key, member in value.items()}
+        return [cut(member) for member in value] if isinstance(value, (list, tuple)) else value
+
+    return {key: cut(value) for key, value in facts.items()}
 
 
 def _own_version() -> str:
