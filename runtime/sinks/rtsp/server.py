@@ -5,6 +5,7 @@ import base64
 import secrets
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ __all__ = ["RTSPServer"]
 MOST_CONNECTIONS, MOST_VIEWERS = 64, 16
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for one viewer: what waits there is older than it need be
 MOST_WAITING = 30  # frames on their way into this thread
+KEYFRAME_EVERY_S = 0.5  # at most, however often viewers begin: a keyframe is ten times as large as other frames
 CLOSING_LIMIT_S = 5.0
 
 
@@ -39,7 +41,7 @@ class RTSPServer:
         self._waiting: deque[AccessUnit] = deque()
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._keyframe_wished = threading.Event()
+        self._keyframe_wished, self._next_keyframe_s = threading.Event(), 0.0
         self._described, self._stopping = asyncio.Event(), asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="rtsp server", daemon=True)
@@ -50,10 +52,12 @@ class RTSPServer:
         return any(viewer.playing for viewer in self._viewers)
 
     def take_keyframe_wish(self) -> bool:
-        """Has a viewer begun since the last call?"""
-        if not self._keyframe_wished.is_set():
+        """Has a viewer begun since the last keyframe that was wished for? A wish too soon after it is kept."""
+        now_s = time.monotonic()
+        if not self._keyframe_wished.is_set() or now_s < self._next_keyframe_s:
             return False
         self._keyframe_wished.clear()
+        self._next_keyframe_s = now_s + KEYFRAME_EVERY_S
         return True
 
     def send(self, unit: AccessUnit) -> None:

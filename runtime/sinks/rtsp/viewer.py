@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
 
-from edgesr.runtime.sinks.rtsp.rtp import HEADER, PAYLOAD, AccessUnit, sender_report
+from edgesr.runtime.sinks.rtsp.rtp import HEADER, AccessUnit, sender_report
 
 __all__ = ["Channel", "Datagrams", "Interleaved", "Viewer"]
 
-BACKLOG = 256 * 1024  # bytes that may wait here for one viewer; less than a second of most streams
+BACKLOG = 256 * 1024  # bytes that may wait here for one viewer, at most
+BACKLOG_S = 0.5  # and for so long
 PATIENCE_S = 20.0  # a viewer that takes nothing for so long is dropped
 REPORT_EVERY_S = 5.0
 
@@ -21,9 +22,14 @@ class Channel(ABC):
 
     header: str
 
+    @property
     @abstractmethod
-    def send(self, packets: list[bytes]) -> bool:
-        """Never waits; False where too much waits to be sent already, and these are lost."""
+    def waiting(self) -> int:
+        """Bytes that were given to `send` and are not on their way yet."""
+
+    @abstractmethod
+    def send(self, packets: list[bytes]) -> int:
+        """Never waits. How many bytes these are in the channel."""
 
     @abstractmethod
     def send_report(self, report: bytes) -> None: ...
@@ -39,11 +45,14 @@ class Interleaved(Channel):
         self._writer, self._number = writer, number
         self.header = f"RTP/AVP/TCP;unicast;interleaved={number}-{number + 1}"
 
-    def send(self, packets: list[bytes]) -> bool:
-        if self._writer.transport.get_write_buffer_size() > BACKLOG:
-            return False
-        self._writer.write(b"".join(self._framed(packet, self._number) for packet in packets))
-        return True
+    @property
+    def waiting(self) -> int:
+        return self._writer.transport.get_write_buffer_size()
+
+    def send(self, packets: list[bytes]) -> int:
+        framed = b"".join(self._framed(packet, self._number) for packet in packets)
+        self._writer.write(framed)
+        return len(framed)
 
     def send_report(self, report: bytes) -> None:
         self._writer.write(self._framed(report, self._number + 1))
@@ -62,6 +71,7 @@ class Datagrams(Channel):
     def __init__(self, local: str, remote: str, ports: tuple[int, int]) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
         self._ours, self._reports = pair = _port_pair(local)
         try:
             for one, port in zip(pair, ports, strict=True):
@@ -73,12 +83,16 @@ class Datagrams(Channel):
         server = "-".join(str(one.getsockname()[1]) for one in pair)
         self.header = f"RTP/AVP;unicast;client_port={ports[0]}-{ports[1]};server_port={server}"
 
-    def send(self, packets: list[bytes]) -> bool:
-        if len(self._waiting) > BACKLOG // PAYLOAD:
-            return False
+    @property
+    def waiting(self) -> int:
+        return self._waiting_bytes
+
+    def send(self, packets: list[bytes]) -> int:
+        size = sum(map(len, packets))
         self._waiting.extend(packets)
+        self._waiting_bytes += size
         self._flush()
-        return True
+        return size
 
     def send_report(self, report: bytes) -> None:
         with suppress(OSError):
@@ -98,7 +112,7 @@ class Datagrams(Channel):
                 return
             except OSError:
                 pass  # nobody listens there yet, or any more
-            self._waiting.popleft()
+            self._waiting_bytes -= len(self._waiting.popleft())
         self._loop.remove_writer(self._ours)
 
 
@@ -129,6 +143,10 @@ class Viewer:
         self._source = source
         self._awaits_keyframe = True
         self._full_since_s: float | None = None
+        self._bytes = 0
+        self._begun: deque[tuple[float, int]] = (
+            deque()
+        )  # when each frame that may still wait was sent, and the bytes before it
         self._packets = self._octets = 0
         self._reported_s = 0.0
 
@@ -143,14 +161,26 @@ class Viewer:
         """Send a frame, or leave it out; never waits."""
         if not self.playing or (self._awaits_keyframe and not unit.keyframe):
             return
-        self._awaits_keyframe = not self.channel.send(unit.packets)
+        now_s = time.monotonic()
+        self._awaits_keyframe = self._is_behind(now_s)
         if self._awaits_keyframe:
-            self._full_since_s = self._full_since_s or time.monotonic()
+            self._full_since_s = self._full_since_s or now_s
             return
         self._full_since_s = None
+        self._begun.append((now_s, self._bytes))
+        self._bytes += self.channel.send(unit.packets)
         self._packets += len(unit.packets)
         self._octets += sum(len(packet) - HEADER for packet in unit.packets)
         self._report(unit)
+
+    def _is_behind(self, now_s: float) -> bool:
+        """Do too many bytes wait for it, or any for too long? Reports wait among them, too few to count."""
+        waiting = self.channel.waiting
+        if not waiting:
+            self._begun.clear()
+        while len(self._begun) > 1 and self._begun[1][1] <= self._bytes - waiting:
+            self._begun.popleft()
+        return waiting > BACKLOG or (bool(self._begun) and now_s - self._begun[0][0] > BACKLOG_S)
 
     def _report(self, unit: AccessUnit) -> None:
         now_s = time.monotonic()
