@@ -22,7 +22,7 @@ from tests.runtime.servers import (
     wait_until,
     write_mp4,
 )
-from tests.runtime.test_video import colour_bars, inside_bars
+from tests.runtime.videos import colour_bars, inside_bars
 
 from edgesr.runtime.errors import SourceFailed
 from edgesr.runtime.sources import Reconnection, open_source
