@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 # A board's TensorRT and OpenCV come with its system, and are seen from there alone.
 SYSTEM := $(if $(filter aarch64,$(shell uname -m)),--system-site-packages)
 
-.PHONY: demo test test-py310 test-slow check format compare models weights networks scores soak site site-check clean
+.PHONY: demo test test-py310 test-slow check format compare compare-page bench-check models weights networks scores soak site site-check clean
 
 demo: .venv/.demo-installed
 	$(BIN)/python scripts/demo.py
@@ -37,9 +37,18 @@ format: .venv/.dev-installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# RDSRN against RDN, CARN and ECBSR on this machine, from nothing.
+# RDSRN against RDN, CARN and the default network on this machine, from nothing.
 compare: .venv/.dev-installed
 	$(BIN)/python scripts/compare.py
+
+# What `make compare` measured, into README.md and docs/benchmarks.md.
+compare-page: .venv/.dev-installed
+	$(BIN)/python scripts/compare_page.py --keep compare/report.json
+
+# Slower than the last commit, or than main? Exits 1 where it is; takes minutes. Another revision: AGAINST=v0.1.0.
+# Where the old one does not fit today's benchmarks: RULER=old.
+bench-check: .venv/.dev-installed
+	$(BIN)/python scripts/bench_check.py $(AGAINST:%=--against %) $(RULER:%=--ruler %)
 
 # The default network's two ONNX files for each scale, from the checkpoints that they must equal (tests/export/test_shipped.py).
 models: .venv/.dev-installed
@@ -79,7 +88,7 @@ site-check: .venv/.dev-installed
 	$(BIN)/pytest -m "not slow" tests/test_site.py
 
 clean:
-	rm -rf .venv .venv310 build dist *.egg-info demo compare site
+	rm -rf .venv .venv310 build dist *.egg-info demo compare site .bench
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   edgesr-bench latency rdsrn_x4.onnx ecbsr_x4.cpu.onnx --size 160x90 --data Set5 --plot quality.png
   edgesr-bench latency ecbsr_x4.bare.onnx ecbsr_x4.cpu.onnx --size 320x180    what bytes in and out cost
   edgesr-bench run benchmarks/matrices/cpu.yaml --models models/ -o cpu.html    networks x backends x sizes
+  edgesr-bench latency x4.onnx pytorch:x4.pt2 --reference x4.pt2 --size 320x180    against PyTorch: time and parity
   edgesr-bench sizes ecbsr_x4.cpu.onnx --from 160x90 --to 1920x1080    how time and memory grow with the input
   edgesr-bench stream --size 320x180    what the loop costs on top of the network
   edgesr-bench merge orin.json desk.json -o all.html    several machines side by side

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgesr.benchmarks.clip import RepeatedClip
-from edgesr.benchmarks.peers import BARE, BareGraph, form_of
-from edgesr.benchmarks.rivals import RivalBare, open_rival, split_rival
+from edgesr.benchmarks.peers import BARE, BareGraph, form_of, metadata_of
+from edgesr.benchmarks.rivals import RIVALS, RivalBare, open_rival, split_rival
 from edgesr.runtime.backends import DEFAULT_MODELS, Backend, open_backend
+from edgesr.runtime.card import read_card
 from edgesr.runtime.frame import Pixels
+from edgesr.runtime.layer_times import ProfiledFrames
 from edgesr.runtime.pipeline import run
 from edgesr.runtime.sinks.null import NullSink
 from edgesr.runtime.spec import ModelSpec
@@ -20,9 +22,6 @@ __all__ = ["NETWORK", "WHOLE_FRAME", "BackendContender", "BareContender", "Conte
 NETWORK = "network"
 WHOLE_FRAME = "whole frame"
 """The stages of `edgesr.runtime.pipeline.run` that are reported; the others are kept in the JSON."""
-
-ON_GPU = {"tensorrt"}
-"""Backends, as their settings name themselves."""
 
 
 class Contender(ABC):
@@ -37,7 +36,7 @@ class Contender(ABC):
 
     @property
     def on_gpu(self) -> bool:
-        return self.settings.get("backend") in ON_GPU
+        return "gpu" in self.settings
 
     @abstractmethod
     def check(self, pixels: Pixels) -> None:
@@ -51,6 +50,10 @@ class Contender(ABC):
     @abstractmethod
     def turn(self, clip: RepeatedClip, frames: int) -> StageTimings:
         """The next `frames` frames of the clip, one after the other; a sample of every stage for each."""
+
+    def layer_times(self, pixels: Pixels, frames: int) -> ProfiledFrames | None:
+        """As `edgesr.runtime.backends.Backend.layer_times`."""
+        return None
 
     @abstractmethod
     def close(self) -> None: ...
@@ -73,6 +76,9 @@ class BackendContender(Contender):
     def turn(self, clip: RepeatedClip, frames: int) -> StageTimings:
         clip.make_ready(frames)
         return run(clip, self.backend, [NullSink(frames)])
+
+    def layer_times(self, pixels: Pixels, frames: int) -> ProfiledFrames | None:
+        return self.backend.layer_times(pixels, frames)
 
     def close(self) -> None:
         self.backend.close()
@@ -102,6 +108,9 @@ class BareContender(Contender):
             timings.add(NETWORK, self.network_ns)
         return timings
 
+    def layer_times(self, pixels: Pixels, frames: int) -> ProfiledFrames | None:
+        return self._graph.layer_times(pixels, frames)
+
     def close(self) -> None:
         self._graph.close()
 
@@ -120,12 +129,12 @@ def open_contender(model: str, threads: int | None) -> Contender:
 
 
 def labels_of(models: Sequence[str]) -> list[str]:
-    """Short names for tables: the file's without `.onnx`, after the runtime's where that is another; one that comes
+    """Short names for tables: the file's without `.onnx` or `.pt2`, after the runtime's where that is another; one that comes
     again is numbered."""
     short = []
     for model in models:
         rival, name = split_rival(model)
-        label = Path(name).name.removesuffix(".onnx")
+        label = Path(name).name.removesuffix(".onnx").removesuffix(".pt2")
         short.append(f"{rival}:{label}" if rival else label)
     return [
         name if short.count(name) == 1 else f"{name} ({short[: i + 1].count(name)})" for i, name in enumerate(short)
@@ -134,7 +143,23 @@ def labels_of(models: Sequence[str]) -> list[str]:
 
 def digest_of(model: str) -> str | None:
     """SHA-256 of the model's file, also of the one that `default` stands for; None where there is none."""
+    path = _path_of(model)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def weights_of(model: str) -> str | None:
+    """SHA-256 of the network's weights, as edgesr-export wrote it beside the graph; None where the model does not tell."""
+    rival, _ = split_rival(model)
+    path = _path_of(model)
+    if rival:
+        return RIVALS[rival].metadata(path).get("edgesr.weights_sha256")
+    if path.suffix.lower() == ".engine":
+        return read_card(path).weights_sha256 or None
+    return metadata_of(path).get("edgesr.weights_sha256") if path.is_file() else None
+
+
+def _path_of(model: str) -> Path:
+    """Of a model without a file, one that does not exist."""
     _, name = split_rival(model)
     kind, _, scale = name.partition(":")
-    path = DEFAULT_MODELS[int(scale or 4)] if kind == "default" else Path(name)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return DEFAULT_MODELS[int(scale or 4)] if kind == "default" else Path(name)

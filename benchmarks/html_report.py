@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from edgesr.benchmarks.contenders import NETWORK, WHOLE_FRAME
+from edgesr.benchmarks.layer_report import (
+    LAYER_COLUMNS,
+    LAYER_METHOD,
+    all_layer_rows,
+    layer_lines,
+    most_layers,
+    profiled,
+)
 from edgesr.benchmarks.merge import letters
 from edgesr.benchmarks.outcome import LatencyResult, ModelResult
-from edgesr.benchmarks.pictures import clock_plot, histogram, pareto_plot, points, series_plot
+from edgesr.benchmarks.pictures import clock_plot, histogram, layer_plot, pareto_plot, points, series_plot
 from edgesr.benchmarks.report import (
     DRIFT_COLUMNS,
     as_document,
@@ -120,6 +128,7 @@ def _run(name: str, result: LatencyResult) -> Iterator[str]:
     for model in result.models:
         yield _model_plots(model, result)
     yield "</div>"
+    yield from _layers(result)
     if result.clocks:
         yield "<h3>Clocks</h3>"
         yield '<div class="small">'
@@ -138,6 +147,18 @@ def _model_plots(model: ModelResult, result: LatencyResult) -> str:
     stage = WHOLE_FRAME if WHOLE_FRAME in stages else NETWORK
     pictures = (histogram(model, stage, stages[stage]), series_plot(model))
     return "".join(f"<figure><figcaption>{escape(model.label)}</figcaption>{picture}</figure>" for picture in pictures)
+
+
+def _layers(result: LatencyResult) -> Iterator[str]:
+    if any(profiled(result)):
+        yield f"<h3>The slowest layers</h3><p>{escape(LAYER_METHOD)} Blue: convolutions.</p>"
+    for model, profile in profiled(result):
+        bars = layer_plot(model.label, profile, most_layers(result))
+        yield f"<figure><figcaption>{escape(model.label)}</figcaption>{bars}</figure>"
+        yield _list(layer_lines(model, profile))
+        title = f"All {len(profile.layers)} layers of {model.label}, in the order in which they ran"
+        rows = _grid(LAYER_COLUMNS, list(all_layer_rows(profile)), words=2)
+        yield f"<details><summary>{escape(title)}</summary>{rows}</details>"
 
 
 def _identities(result: LatencyResult) -> str:

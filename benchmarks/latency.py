@@ -33,9 +33,11 @@ from edgesr.benchmarks.contenders import (
 )
 from edgesr.benchmarks.energy import LEAST_READINGS, Energy, energy_of, power_recorder
 from edgesr.benchmarks.flicker import Flicker, measure_flicker
+from edgesr.benchmarks.layer_profile import LayerProfile, measure_layers
 from edgesr.benchmarks.machine import this_machine
 from edgesr.benchmarks.nvml import open_nvml
 from edgesr.benchmarks.outcome import LatencyResult, ModelResult
+from edgesr.benchmarks.parity import Parity, measure_parities
 from edgesr.benchmarks.quality import Quality, Refused, data_names, measure_quality
 from edgesr.benchmarks.rounds import Course, Tell, measure_rounds, warm_up
 from edgesr.benchmarks.settings import LEAST_ROUNDS, LatencySettings, WarmUp
@@ -76,6 +78,7 @@ def measure_latency(
         for contender in contenders:
             _check_frame(contender, settings.width, settings.height)
         notes = _notes_on(labels, contenders)
+        parities = measure_parities(settings, labels, contenders, notes, tell)
         quality = _quality(settings, labels, contenders, notes, tell)
         flickers = _flickers(settings, labels, contenders, tell)
 
@@ -106,13 +109,17 @@ def measure_latency(
             f"stopped by Ctrl-C after {rounds.ends_s[-1]:.0f} of {settings.duration_s:.0f} s: what was measured until then"
         )
     energies = [_energy(course, recorder, notes) for course in courses]
+    layers = _layers(settings, courses, notes, tell, interrupted=rounds.interrupted)
     return LatencyResult(
         settings=settings,
         machine=machine,
         started=started,
         measured_s=measured_s,
         whole_frame=WHOLE_FRAME_IS,
-        models=tuple(_result(*parts) for parts in zip(courses, contenders, quality, energies, flickers, strict=True)),
+        models=tuple(
+            _result(*parts)
+            for parts in zip(courses, contenders, quality, energies, flickers, parities, layers, strict=True)
+        ),
         orders=rounds.orders,
         notes=tuple(notes),
         before=before,
@@ -142,6 +149,9 @@ def _notes_on(labels: Sequence[str], contenders: Sequence[Contender]) -> list[st
         notes.append(f"untrained (random weights, for timing only): {', '.join(untrained)}")
     if bare := [label for label, contender in named if not isinstance(contender, BackendContender)]:
         notes.append(f"bare float graph, no whole frame and no quality: {', '.join(bare)}")
+    for label, contender in named:
+        if fallen := contender.settings.get("nodes_on_cpu"):
+            notes.append(f"{label}: ONNX Runtime ran some of its nodes on the CPU: {fallen}")
     return notes
 
 
@@ -191,8 +201,31 @@ def _energy(course: Course, recorder: Recorder | None, notes: list[str]) -> Ener
     return found
 
 
+def _layers(
+    settings: LatencySettings, courses: Sequence[Course], notes: list[str], tell: Tell, *, interrupted: bool
+) -> list[LayerProfile | None]:
+    """With the models of the rounds closed, so that no two are held at once. Ctrl-C ends as much as it does in the rounds."""
+    if settings.profile is None:
+        return [None] * len(courses)
+    network_ms = [summary(course.samples[NETWORK]).median_ms for course in courses]
+    try:
+        if not interrupted:
+            return measure_layers(settings, [course.label for course in courses], network_ms, notes, tell)
+    except KeyboardInterrupt:
+        if settings.duration_s is None:
+            raise
+    notes.append("no layers: stopped by Ctrl-C")
+    return [None] * len(courses)
+
+
 def _result(
-    course: Course, contender: Contender, quality: tuple[Quality, ...], energy: Energy | None, flicker: Flicker | None
+    course: Course,
+    contender: Contender,
+    quality: tuple[Quality, ...],
+    energy: Energy | None,
+    flicker: Flicker | None,
+    parity: Parity | None,
+    layers: LayerProfile | None,
 ) -> ModelResult:
     return ModelResult(
         label=course.label,
@@ -209,4 +242,6 @@ def _result(
         quality=quality,
         energy=energy,
         flicker=flicker,
+        parity=parity,
+        layer_profile=layers,
     )

@@ -1,6 +1,6 @@
 """`edgesr-bench latency`: models interleaved, round by round."""
 
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from edgesr.benchmarks.latency import LatencySettings, measure_latency
 from edgesr.benchmarks.plot import check_plot, draw_plot
 from edgesr.benchmarks.report import latency_json, latency_markdown, latency_table
 from edgesr.benchmarks.rivals import split_rival
+from edgesr.benchmarks.settings import USUAL_LAYERS
 from edgesr.runtime.command import size
 
 __all__ = ["VERBS", "add_to"]
@@ -27,7 +28,8 @@ def add_to(verbs: Verbs) -> None:
         nargs="+",
         metavar="MODEL",
         help=".onnx files of edgesr-export, default (default:2), bicubic (bicubic:2), .engine files, or opencv:FILE.onnx, "
-        "openvino:FILE.onnx, ncnn:FILE.onnx for other runtimes",
+        "openvino:FILE.onnx, ncnn:FILE.onnx, pytorch:FILE.pt2, onnxruntime-cuda:FILE.onnx, onnxruntime-tensorrt:FILE.onnx for "
+        "other runtimes",
     )
     latency.add_argument("--size", type=size, metavar="WxH", required=True, help="of the input, such as 320x180")
     latency.add_argument("--threads", type=int, help="of the networks on the CPU (default: all cores)")
@@ -42,7 +44,22 @@ def add_to(verbs: Verbs) -> None:
     latency.add_argument(
         "--data", action="append", default=[], metavar="FOLDER", help="full-size images for PSNR, SSIM"
     )
+    latency.add_argument(
+        "--reference",
+        action="append",
+        default=[],
+        metavar="FILE.pt2",
+        help="compare the results of its network's models with PyTorch's; may be given once for each network",
+    )
     latency.add_argument("--flicker", action="store_true", help="how much a still scene with noise moves in the result")
+    latency.add_argument(
+        "--profile",
+        type=_layers,
+        nargs="?",
+        const=USUAL_LAYERS,
+        metavar="N",
+        help=f"time every layer after the rounds, and show the N slowest ({USUAL_LAYERS})",
+    )
     latency.add_argument("--seed", type=int, default=0, help="of the order in each round and of the intervals")
     latency.add_argument("--json", type=Path, metavar="FILE", help="write everything, every sample included")
     latency.add_argument("--html", type=Path, metavar="FILE", help="write a page with table, plots and method")
@@ -58,7 +75,8 @@ def run_latency(options: Namespace) -> None:
         "--markdown": options.markdown,
         "--plot": options.plot,
     }
-    outputs = check_outputs(named, inputs=[split_rival(model)[1] for model in options.models], force=options.force)
+    inputs = [*(split_rival(model)[1] for model in options.models), *options.reference]
+    outputs = check_outputs(named, inputs=inputs, force=options.force)
     if options.plot is not None:
         check_plot(options.plot)
     width, height = options.size
@@ -73,6 +91,8 @@ def run_latency(options: Namespace) -> None:
         data=tuple(options.data),
         needs_quality=options.plot is not None,
         flicker=options.flicker,
+        references=tuple(options.reference),
+        profile=options.profile,
         seed=options.seed,
     )
     with Console(stderr=True).status("opening the models") as status:
@@ -88,6 +108,15 @@ def run_latency(options: Namespace) -> None:
     Console(highlight=False).print(latency_table(result))
     for path in outputs:
         print(f"wrote {path}")
+
+
+def _layers(text: str) -> int:
+    """For argparse, which takes a model that follows `--profile` for its number."""
+    if not text.isascii() or not text.isdigit():
+        raise ArgumentTypeError(
+            f"{text!r} is no number of layers; expected one, such as {USUAL_LAYERS}, or nothing before another option"
+        )
+    return int(text)
 
 
 VERBS = {"latency": run_latency}

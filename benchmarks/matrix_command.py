@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from edgesr.benchmarks.arguments import Verbs, check_outputs, duration, write
-from edgesr.benchmarks.matrix import measure_matrix, read_matrix
+from edgesr.benchmarks.matrix import read_matrix
+from edgesr.benchmarks.matrix_run import measure_matrix
 from edgesr.benchmarks.report import latency_table
 from edgesr.benchmarks.results_command import writer_for
 

@@ -7,7 +7,9 @@ from edgesr.benchmarks.condition import ClockTrack, Condition
 from edgesr.benchmarks.contenders import NETWORK, WHOLE_FRAME
 from edgesr.benchmarks.energy import Energy
 from edgesr.benchmarks.flicker import Flicker
+from edgesr.benchmarks.layer_profile import LayerProfile
 from edgesr.benchmarks.machine import Machine
+from edgesr.benchmarks.parity import Parity
 from edgesr.benchmarks.quality import Quality
 from edgesr.benchmarks.settings import LEAST_ROUNDS, LatencySettings
 from edgesr.benchmarks.statistics import Ratio, Summary, change_of_medians, ratio_of_medians, summary
@@ -30,6 +32,8 @@ class ModelResult:
     quality: one for each data folder; empty for an untrained model, a bare graph, and where images were refused.
     energy: None where the machine has no rails, or too few readings fell into the model's turns.
     flicker: None where it was not asked for, for an untrained model and a bare graph.
+    parity: None where no reference is of this network.
+    layer_profile: None where it was not asked for, and where the runtime has none.
     """
 
     label: str
@@ -46,6 +50,8 @@ class ModelResult:
     quality: tuple[Quality, ...]
     energy: Energy | None = None
     flicker: Flicker | None = None
+    parity: Parity | None = None
+    layer_profile: LayerProfile | None = None
 
     def summary(self, stage: str) -> Summary | None:
         """None where the model has no such stage: a bare graph has no whole frame."""

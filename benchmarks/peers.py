@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from edgesr.runtime.backends.onnxruntime import CALM_THREADS
+from edgesr.runtime.backends.onnxruntime import session_options
 from edgesr.runtime.errors import BackendFailed, ForeignModel, InputError
 from edgesr.runtime.frame import Pixels
+from edgesr.runtime.layer_times import ProfiledFrames
 from edgesr.runtime.memory import check_fits
+from edgesr.runtime.onnx_profile import profile_session
 from edgesr.runtime.quality import RULER
 from edgesr.runtime.spec import ModelSpec
 
@@ -46,12 +48,9 @@ class BareGraph:
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
-        for name, value in CALM_THREADS.items():  # as our own backend has it
-            options.add_session_config_entry(name, value)
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._path, self._threads = path, threads
+        self._shape: tuple[int, ...] = ()
+        self._open(session_options(threads))
         metadata = self._session.get_modelmeta().custom_metadata_map
         if missing := {"edgesr.spec", "edgesr.memory_bytes_per_pixel"} - set(metadata):
             raise ForeignModel(f"{path} lacks {', '.join(sorted(missing))} in its metadata; export it again")
@@ -69,7 +68,6 @@ class BareGraph:
             "threads": threads or "all cores",
         }
         self._memory_per_pixel = float(metadata["edgesr.memory_bytes_per_pixel"])
-        self._shape: tuple[int, ...] = ()
 
     def infer(self, pixels: Pixels) -> None:
         """uint8 (H, W, 3) BGR, made floats outside the clock; what the graph gives is dropped."""
@@ -86,11 +84,25 @@ class BareGraph:
             raise BackendFailed(f"{self.title} failed: {str(error).strip().splitlines()[0]}") from error
         self.network_ns = time.perf_counter_ns() - start
 
+    def layer_times(self, pixels: Pixels, frames: int) -> ProfiledFrames:
+        """As `edgesr.runtime.backends.Backend.layer_times`."""
+
+        def infer() -> int:
+            self.infer(pixels)
+            return self.network_ns
+
+        return profile_session(session_options(self._threads), self._open, infer, frames)
+
     def close(self) -> None:
         """Let go of the model; a second call does nothing."""
         self._shape = ()
         self.__dict__.pop("_binding", None)
         self.__dict__.pop("_session", None)
+
+    def _open(self, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+        self._shape = ()  # what was bound is bound to another session
+        self._session = onnxruntime.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
+        return self._session
 
     def _prepare(self, pixels: Pixels) -> None:
         height, width, _ = pixels.shape

@@ -1,4 +1,4 @@
-"""The plots of a report: quality against time, how the samples spread, how they came, what the clocks did."""
+"""The plots of a report: quality against time, how the samples spread, how they came, what the clocks did, which layers are slow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,14 @@ import numpy as np
 
 from edgesr.benchmarks.condition import ClockTrack
 from edgesr.benchmarks.contenders import NETWORK, WHOLE_FRAME
+from edgesr.benchmarks.figures import figure
+from edgesr.benchmarks.layer_profile import LayerProfile
+from edgesr.benchmarks.layer_report import short_name
 from edgesr.benchmarks.outcome import LatencyResult, ModelResult
 from edgesr.benchmarks.statistics import Summary
 from edgesr.benchmarks.svg import Plot, linear, logarithmic, short
 
-__all__ = ["Point", "clock_plot", "front", "histogram", "pareto_plot", "points", "series_plot"]
+__all__ = ["Point", "clock_plot", "front", "histogram", "layer_plot", "pareto_plot", "points", "series_plot"]
 
 KINDS = {NETWORK: "one", WHOLE_FRAME: "two"}
 """Colour classes of the style sheet."""
@@ -23,6 +26,8 @@ WIDE = 20.0
 """Where the longest sample is so many times the shortest, a linear axis would show nothing but that one."""
 
 REALTIME_MS = 1000 / 30
+
+NAMES_WIDTH, FIGURES_WIDTH, ROW_HEIGHT = 280, 170, 20
 
 
 @dataclass(frozen=True)
@@ -139,4 +144,20 @@ def clock_plot(domain: str, clocks: Sequence[ClockTrack]) -> str:
         course = [(x(at), y(mhz)) for at, mhz in [*readings, (max(readings[-1][0], 1), readings[-1][1])]]
         plot.course(course, "clock")
         plot.dot(*course[-1], "dot one", f"{clock.title}: {short(min(clock.mhz))}–{short(max(clock.mhz))} MHz", 3)
+    return str(plot)
+
+
+def layer_plot(label: str, profile: LayerProfile, most: int) -> str:
+    """A bar for each of the slowest layers; convolutions in one colour, what stands between them in another."""
+    slowest = profile.slowest(most)
+    plot = Plot(f"{label}: the slowest layers", height=ROW_HEIGHT * (len(slowest) + 1))
+    plot.left, top = NAMES_WIDTH, ROW_HEIGHT // 2
+    x = linear([0, slowest[0].median_ms], plot.left, plot.right - FIGURES_WIDTH, pad=0)
+    for place, layer in enumerate(slowest):
+        end, y = x(layer.median_ms), top + ROW_HEIGHT * place
+        told = f"{figure(layer.median_ms)} ms · {profile.share(layer.median_ms):.1%} · {layer.kind}".removesuffix(" · ")
+        is_convolution = "conv" in (layer.kind or layer.name).lower()
+        plot.text(plot.left - 6, y + 12, short_name(layer.name), "tick end")
+        plot.strip(end, y, y + ROW_HEIGHT - 4, "one" if is_convolution else "two", f"{layer.name}: {told}")
+        plot.text(end + 6, y + 12, told, "label")
     return str(plot)

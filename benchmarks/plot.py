@@ -9,6 +9,7 @@ from edgesr.benchmarks.outcome import LatencyResult
 from edgesr.benchmarks.report import headline
 from edgesr.runtime.errors import InputError, MissingDependency
 from edgesr.runtime.files import replaced
+from edgesr.runtime.installed import pip_install
 
 __all__ = ["check_plot", "draw_plot"]
 
@@ -62,4 +63,4 @@ def _figure_class() -> Any:
     try:
         return import_module("matplotlib.figure").Figure
     except ImportError as error:
-        raise MissingDependency(f"--plot needs matplotlib ({error}): pip install 'edgesr[bench]'") from error
+        raise MissingDependency(f"--plot needs matplotlib ({error}): {pip_install('bench')}") from error

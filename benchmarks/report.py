@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -14,8 +14,12 @@ from rich.text import Text
 from edgesr.benchmarks.condition import Condition
 from edgesr.benchmarks.contenders import NETWORK, WHOLE_FRAME
 from edgesr.benchmarks.energy import METHOD as ENERGY_METHOD
+from edgesr.benchmarks.figures import NONE, figure, markdown_table
 from edgesr.benchmarks.flicker import METHOD as FLICKER_METHOD
+from edgesr.benchmarks.layer_report import layer_document, layer_markdown, layer_tables
 from edgesr.benchmarks.outcome import Drift, LatencyResult, ModelResult
+from edgesr.benchmarks.parity import METHOD as PARITY_METHOD
+from edgesr.benchmarks.parity import Parity
 from edgesr.benchmarks.quality import METHOD
 from edgesr.benchmarks.settings import LEAST_ROUNDS
 from edgesr.benchmarks.statistics import CONFIDENCE, RESAMPLES, Ratio
@@ -44,8 +48,6 @@ KIND = "edgesr-bench latency"
 SCHEMA = 2
 """Rises when a key of the JSON goes or changes its meaning, or one comes that readers cannot do without; docs/results-schema.json describes it."""
 
-NONE = "–"
-
 
 def headline(result: LatencyResult) -> list[str]:
     """What made the figures: three lines, and a first one where they must not be used."""
@@ -65,8 +67,10 @@ def headline(result: LatencyResult) -> list[str]:
 def columns(result: LatencyResult) -> list[str]:
     timed = [f"{stage}{unit}" for stage in ("network", "whole frame") for unit in (", ms (p5–p95)", ", fps", ", ratio")]
     quality = [f"{name}: {unit}" for name in _data(result) for unit in ("PSNR, 8 bit", "SSIM")]
+    parity = ("parity with PyTorch, dB", "parity: levels, beyond 1") if _has_parity(result) else ()
     flicker = ("flicker, levels", "flicker, of the input's") if _has_flicker(result) else ()
-    return ["model", "form", *timed, *quality, *flicker, *(("power, W", "J a frame") if _has_energy(result) else ())]
+    energy = ("power, W", "J a frame") if _has_energy(result) else ()
+    return ["model", "form", *timed, *quality, *parity, *flicker, *energy]
 
 
 def rows(result: LatencyResult) -> Iterator[list[str]]:
@@ -85,6 +89,8 @@ def rows(result: LatencyResult) -> Iterator[list[str]]:
         for name in _data(result):
             score = scores.get(name)
             cells += [f"{score.psnr_db:.2f}", f"{score.ssim:.4f}"] if score else [NONE, NONE]
+        if _has_parity(result):
+            cells += _parity_cells(model.parity)
         if _has_flicker(result):
             flicker = model.flicker
             cells += [figure(flicker.levels), figure(flicker.ratio)] if flicker else [NONE, NONE]
@@ -106,6 +112,8 @@ def remarks(result: LatencyResult) -> list[str]:
     ]
     if any(model.quality for model in result.models):
         lines.append(METHOD)
+    if _has_parity(result):
+        lines.append(PARITY_METHOD)
     if _has_flicker(result):
         lines.append(FLICKER_METHOD)
     if _has_energy(result):
@@ -147,13 +155,14 @@ def latency_table(result: LatencyResult) -> Group:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, leading=1)
     table.add_column("model", overflow="fold")
     pairs = [f"{name}\ndB, SSIM" for name in _data(result)]
+    pairs += ["parity\ndB, levels"] * _has_parity(result)
     pairs += ["flicker\nlevels, ratio"] * _has_flicker(result) + ["power\nW, J/frame"] * _has_energy(result)
     for name in ("network\nms, fps", "ratio", "whole frame\nms, fps", "ratio", *pairs):
         table.add_column(Text(name), justify="right", no_wrap=True)
     for cells in rows(result):
         table.add_row(*(Text(stack) for stack in _stacks(cells)))
     head, foot = Text("\n".join(headline(result)), "bold"), Text("\n".join(remarks(result)), "dim")
-    return Group(head, "", table, "", *_drift_table(result), foot)
+    return Group(head, "", table, "", *_drift_table(result), *layer_tables(result), foot)
 
 
 def _drift_table(result: LatencyResult) -> Iterator[Table | Text]:
@@ -184,12 +193,8 @@ def latency_markdown(result: LatencyResult) -> str:
     table = markdown_table(columns(result), rows(result), left=2)
     if found := list(drift_rows(result)):
         table += ["", *markdown_table(DRIFT_COLUMNS, found, left=2), "", f"{drift_line(result)}."]
+    table += layer_markdown(result)
     return "\n".join([*head, "", *table, "", *(f"- {line}" for line in remarks(result)), ""])
-
-
-def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> list[str]:
-    """Lines; the first `left` columns are words, the others figures."""
-    return [_line(names), _line(["---"] * left + ["---:"] * (len(names) - left)), *(_line(cells) for cells in rows)]
 
 
 def latency_json(result: LatencyResult) -> str:
@@ -231,6 +236,7 @@ def _model(result: LatencyResult, place: int) -> dict[str, Any]:
     summaries = {stage: asdict(s) | {"per_second": s.per_second} for stage, s in result.summaries(place).items()}
     ratios = {stage: result.ratio(place, stage) for stage in (NETWORK, WHOLE_FRAME)}
     return asdict(result.models[place]) | {
+        "layer_profile": layer_document(result, result.models[place].layer_profile),
         "untrained": not result.models[place].spec.trained,
         "summary": summaries,
         "ratio_to_first": {stage: asdict(ratio) for stage, ratio in ratios.items() if ratio is not None},
@@ -282,6 +288,18 @@ def _data(result: LatencyResult) -> list[str]:
     return list(dict.fromkeys(quality.data for model in result.models for quality in model.quality))
 
 
+def _has_parity(result: LatencyResult) -> bool:
+    return any(model.parity for model in result.models)
+
+
+def _parity_cells(parity: Parity | None) -> list[str]:
+    """`61.2` and `1 (0 %)`, which is how far and how much of the frame."""
+    if parity is None:
+        return [NONE, NONE]
+    decibels = figure(parity.psnr_db) if parity.difference else "equal"
+    return [decibels, f"{parity.difference} ({figure(100 * parity.beyond_one)} %)"]
+
+
 def _has_flicker(result: LatencyResult) -> bool:
     return any(model.flicker for model in result.models)
 
@@ -298,16 +316,3 @@ def _ratio(ratio: Ratio | None) -> str:
     if ratio is None:
         return NONE
     return f"{figure(ratio.value)} ({figure(ratio.low)}–{figure(ratio.high)})"
-
-
-def figure(value: float) -> str:
-    """About three significant digits, never an exponent for what is worth measuring."""
-    if value >= 100:
-        return f"{value:.0f}"
-    if value >= 10:
-        return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

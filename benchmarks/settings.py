@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 
 from edgesr.runtime.errors import InputError
 
-__all__ = ["LEAST_ROUNDS", "LatencySettings", "RoundSettings", "WarmUp"]
+__all__ = ["LEAST_ROUNDS", "USUAL_LAYERS", "LatencySettings", "RoundSettings", "WarmUp"]
 
 LEAST_ROUNDS = 5
 """Fewer give neither percentiles nor an interval worth printing."""
 
 USUAL_ROUNDS = 30
+
+USUAL_LAYERS = 10
+"""Of a profile, the slowest that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,8 @@ class LatencySettings(RoundSettings):
     data: folders of full-size images for the quality columns.
     needs_quality: refuse before timing where no model has quality, because a plot was asked for.
     flicker: measure it, on a still scene of this size.
+    references: .pt2 programs in FP32 for frames of this size; each model is compared with the one of its network and weights.
+    profile: time the layers after the rounds, and show that many of the slowest; None: do not.
     """
 
     models: tuple[str, ...]
@@ -89,6 +94,8 @@ class LatencySettings(RoundSettings):
     data: tuple[str, ...] = ()
     needs_quality: bool = False
     flicker: bool = False
+    references: tuple[str, ...] = ()
+    profile: int | None = None
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -96,3 +103,5 @@ class LatencySettings(RoundSettings):
         super().__post_init__()
         if self.needs_quality and not self.data:
             raise InputError("a plot needs quality: add --data FOLDER with full-size images, such as Set5")
+        if self.profile is not None and self.profile < 1:
+            raise InputError(f"profile is {self.profile}; expected 1 or more of the slowest layers to show")

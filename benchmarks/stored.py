@@ -17,7 +17,19 @@ MERGED_KIND = "edgesr-bench merged"
 MOST_BYTES = 256 << 20
 """Some ten million samples."""
 
-OPTIONAL = frozenset({"duration_s", "energy", "flicker", "interrupted", "round_ends_s"})
+OPTIONAL = frozenset(
+    {
+        "duration_s",
+        "energy",
+        "flicker",
+        "interrupted",
+        "layer_profile",
+        "parity",
+        "profile",
+        "references",
+        "round_ends_s",
+    }
+)
 """Fields that came after version 2 was first written; what lacks them gets their defaults."""
 
 T = TypeVar("T")
@@ -76,6 +88,10 @@ def _result(document: Any) -> LatencyResult:
                 raise InputError(
                     f"{model.label} has {len(samples)} samples of {stage} in {result.rounds} rounds, or one of no length"
                 )
+    for model in result.models:
+        profile = model.layer_profile
+        if profile is not None and (not profile.layers or min(layer.median_ms for layer in profile.layers) < 0):
+            raise InputError(f"the profile of {model.label} has no layers, or one that took less than nothing")
     if not all(clock.mhz and min(clock.mhz) > 0 and len(clock.mhz) == len(clock.at_s) for clock in result.clocks):
         raise InputError("a clock has no readings, or one of 0 MHz")
     if result.round_ends_s and len(result.round_ends_s) != result.rounds:

@@ -128,6 +128,13 @@ class Plot:
             f'height="{self.bottom - y:.1f}"><title>{escape(hint)}</title></rect>'
         )
 
+    def strip(self, x: float, y1: float, y2: float, kind: str, hint: str) -> None:
+        """From the left to x."""
+        self._parts.append(
+            f'<rect class="{kind}" x="{self.left}" y="{y1:.1f}" width="{max(x - self.left, 0.5):.1f}" '
+            f'height="{y2 - y1:.1f}"><title>{escape(hint)}</title></rect>'
+        )
+
     def label(self, x: float, y: float, words: str) -> None:
         """Above and beside a point, where no other label is: to the right, or left of points near the edge; then lower."""
         width = LETTER_WIDTH * len(words)

@@ -18,6 +18,7 @@ from edgesr.export.proof import EngineLayer, PrecisionProof, layer_table
 from edgesr.runtime.card import EngineCard, check_gpu, check_tensorrt, read_card, read_plan
 from edgesr.runtime.cuda import CudaDevice, DeviceFacts, device_facts
 from edgesr.runtime.errors import EdgeSRError, InputError, MissingDependency, MissingFile
+from edgesr.runtime.installed import pip_install
 from edgesr.runtime.nvidia import LastLines, import_tensorrt, load_tensorrt
 from edgesr.runtime.trust import key_fingerprint, verify_card
 from edgesr.runtime.untrusted_json import check_kinds, cleaned, printable
@@ -67,9 +68,7 @@ def inspect_file(path: Path, *, trust: Path | None = None) -> "EngineReport | On
     try:
         from edgesr.export.inspect_onnx import inspect_onnx
     except ImportError as error:
-        raise MissingDependency(
-            f"reading ONNX needs a missing package ({error}): pip install 'edgesr[engine]'"
-        ) from error
+        raise MissingDependency(f"reading ONNX needs a missing package ({error}): {pip_install('engine')}") from error
     return inspect_onnx(path)
 
 

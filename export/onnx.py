@@ -15,6 +15,7 @@ from edgesr.export.cubic import cubic_as_convolution
 from edgesr.export.frame_io import deployed_graph
 from edgesr.export.graph import OPSET, bare_graph
 from edgesr.export.memory import peak_bytes_per_pixel
+from edgesr.export.order import longest_branch_first
 from edgesr.export.parity import Parity, check_sizes, frames_for_checks
 from edgesr.export.precision import Fp16Export, export_fp16
 from edgesr.export.rules import check_rules
@@ -92,6 +93,7 @@ def export_onnx(
     if cubic_as_conv:
         model = cubic_as_convolution(model)
     _describe(model, spec, target, network)
+    longest_branch_first(model)
     if target == "portable":
         check_rules(model)
     with replaced(path) as beside:

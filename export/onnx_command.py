@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgesr.runtime.errors import InputError, MissingDependency
+from edgesr.runtime.installed import pip_install
 
 if TYPE_CHECKING:  # the first two need torch, the others onnx: imported when they are asked for
     from edgesr.export.onnx import OnnxExport
@@ -134,7 +135,7 @@ def typed_path(path: Path) -> Path:
 
 
 def needs_onnx(error: ImportError) -> MissingDependency:
-    return MissingDependency(f"reading ONNX needs a missing package ({error}): pip install 'edgesr[engine]'")
+    return MissingDependency(f"reading ONNX needs a missing package ({error}): {pip_install('engine')}")
 
 
 def _network(options: Namespace) -> "tuple[Network, bool]":
@@ -144,7 +145,7 @@ def _network(options: Namespace) -> "tuple[Network, bool]":
         from edgesr.train.networks import seeded_network
     except ImportError as error:
         raise MissingDependency(
-            f"exporting from PyTorch needs a missing package ({error}): pip install 'edgesr[export]'"
+            f"exporting from PyTorch needs a missing package ({error}): {pip_install('export')}"
         ) from error
 
     checkpoint = Path(options.model)

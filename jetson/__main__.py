@@ -31,6 +31,8 @@ EXAMPLES = """examples:
   sudo edgesr-jetson power run --mode MAXN --lock-clocks -- edgesr-bench latency model.engine --size 640x360
   edgesr-jetson service install --print csi://0 http://:8080
   edgesr-jetson setup
+  edgesr-jetson deploy nvidia@192.168.55.1 --model rdsrn_x4.onnx --size 320x180
+  edgesr-jetson bundle -o bundle.tar --model rdsrn_x4.onnx
 
 exit codes: 0 done, 1 failed or a check failed, 2 wrong input or options, 130 and 143 interrupted
 edgesr-jetson COMMAND --help tells more.

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgesr.jetson.errors import JetsonError, ProgramFailed, WrongRequest
+from edgesr.jetson.errors import BoardUnfit, ProgramFailed, WrongRequest
 from edgesr.jetson.programs import Done
 from edgesr.jetson.ssh import DISK_FULL, Remote, Tell
 
-__all__ = ["RESULTS", "BoardUnfit", "DeploySettings", "deploy"]
+__all__ = ["RESULTS", "DeploySettings", "deploy"]
 
 OLDEST_PYTHON = (3, 10)
 NEEDED_KIB = 2**20
@@ -34,10 +34,6 @@ FAILURES = (
     (r"nvcc|cuda\.h|curand\.h", "PyCUDA cannot be compiled there; is CUDA complete? sudo apt-get install nvidia-jetpack"),
 )  # fmt: skip
 """What commands on the board say, and what helps. The first that fits is taken."""
-
-
-class BoardUnfit(JetsonError):
-    """The doctor on the board found something that will not work."""
 
 
 @dataclass(frozen=True)

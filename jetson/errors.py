@@ -6,12 +6,14 @@
     ├── NotHere           this machine has no such program or service
     ├── NoPermission      root is needed
     ├── RebootNeeded      the board takes this power mode only while it starts
-    └── ProgramFailed     a program of the system failed, hung or said no
+    ├── ProgramFailed     a program of the system failed, hung or said no
+    └── BoardUnfit        the doctor on a board says that something will not work there
 
 A damaged or unreadable file on the machine is no error: it is reported beside the value that it should have given.
 """
 
 __all__ = [
+    "BoardUnfit",
     "JetsonError",
     "MissingRoot",
     "NoPermission",
@@ -49,4 +51,8 @@ class RebootNeeded(JetsonError):
 
 
 class ProgramFailed(JetsonError):
+    pass
+
+
+class BoardUnfit(JetsonError):
     pass

@@ -1,42 +1,25 @@
 """A machine's state beside a measurement: sampled in a thread of its own, and what the samples say together.
 
-    with Recorder() as recorder:
-        ...                                   # what is measured
-    print(recorder.summary().to_dict())
-
-`edgesr-run` takes any object with the methods of `MachineLog`, whose twin stands in edgesr.runtime: neither imports the other.
+with Recorder() as recorder:
+    ...                                   # what is measured
+print(recorder.summary().to_dict())
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from statistics import median
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from edgesr.jetson.sample import Sample
 from edgesr.jetson.sensors import Sensors
 
-__all__ = ["MachineLog", "Recorder", "Spread", "Summary", "summarize"]
+__all__ = ["Recorder", "Spread", "Summary", "summarize"]
 
 KEEP = 100_000
 """Samples; then every second one goes. At two a second that is 14 hours."""
-
-
-class MachineLog(Protocol):
-    """What a stream asks of a recorder."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None:
-        """May be called twice."""
-
-    def latest(self) -> Mapping[str, Any] | None:
-        """The newest sample as plain values for JSON; its "at_ns" is time.perf_counter_ns(), as that of frames."""
-
-    def summary_dict(self) -> Mapping[str, Any]:
-        """All samples until now in a few figures, plain values for JSON."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +29,8 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread | None":
+    def of(cls, told: Iterable[float | None]) -> "Spread | None":
+        values = [value for value in told if value is not None]
         return cls(min(values), median(values), max(values)) if values else None
 
     @property
@@ -145,13 +129,6 @@ class Recorder:
     def summary(self) -> Summary:
         return summarize(self.samples)
 
-    def latest(self) -> dict[str, Any] | None:
-        with self._lock:
-            return self._samples[-1].to_dict() if self._samples else None
-
-    def summary_dict(self) -> dict[str, Any]:
-        return self.summary().to_dict()
-
     def _record(self) -> None:
         try:
             while True:
@@ -180,32 +157,17 @@ def summarize(samples: Sequence[Sample]) -> Summary:
     return Summary(
         samples=len(samples),
         seconds=(samples[-1].at_ns - samples[0].at_ns) / 1e9 if samples else 0.0,
-        gpu_mhz=Spread.of(list(_fastest(sample.gpu_mhz for sample in samples))),
-        cpu_mhz=Spread.of(list(_fastest(sample.cpu_mhz for sample in samples))),
-        gpu_load=Spread.of([sample.gpu_load for sample in samples if sample.gpu_load is not None]),
-        cpu_load=Spread.of(list(_mean_loads(samples))),
-        hottest=Spread.of([sample.hottest for sample in samples if sample.hottest is not None]),
-        total_mw=Spread.of([total for _, total in power]),
+        gpu_mhz=Spread.of(sample.fastest_gpu_mhz for sample in samples),
+        cpu_mhz=Spread.of(sample.fastest_cpu_mhz for sample in samples),
+        gpu_load=Spread.of(sample.gpu_load for sample in samples),
+        cpu_load=Spread.of(sample.mean_cpu_load for sample in samples),
+        hottest=Spread.of(sample.hottest for sample in samples),
+        total_mw=Spread.of(total for _, total in power),
         energy_j=_energy_j(power) if len(power) > 1 else None,
-        ram_used_mib=Spread.of([sample.ram_used_mib for sample in samples if sample.ram_used_mib is not None]),
-        swap_used_mib=Spread.of([sample.swap_used_mib for sample in samples if sample.swap_used_mib is not None]),
+        ram_used_mib=Spread.of(sample.ram_used_mib for sample in samples),
+        swap_used_mib=Spread.of(sample.swap_used_mib for sample in samples),
         throttle_events=events[-1] - events[0] if events else None,
     )
-
-
-def _fastest(clocks: Iterator[tuple[float | None, ...]]) -> Iterator[float]:
-    """A clock of 0 is a GPU that is switched off: nothing that could be compared."""
-    for some in clocks:
-        running = [clock for clock in some if clock]
-        if running:
-            yield max(running)
-
-
-def _mean_loads(samples: Sequence[Sample]) -> Iterator[float]:
-    for sample in samples:
-        loads = [load for load in sample.cpu_load if load is not None]
-        if loads:
-            yield sum(loads) / len(loads)
 
 
 def _energy_j(power: Sequence[tuple[int, float]]) -> float:

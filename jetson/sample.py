@@ -52,6 +52,21 @@ class Sample:
     def hottest(self) -> float | None:
         return max(self.temperatures.values(), default=None)
 
+    @property
+    def fastest_gpu_mhz(self) -> float | None:
+        """Of the parts that run: None where all are switched off, since there is nothing to compare then."""
+        return max((clock for clock in self.gpu_mhz if clock), default=None)
+
+    @property
+    def fastest_cpu_mhz(self) -> float | None:
+        return max((clock for clock in self.cpu_mhz if clock), default=None)
+
+    @property
+    def mean_cpu_load(self) -> float | None:
+        """Over the cores that are on."""
+        loads = [load for load in self.cpu_load if load is not None]
+        return sum(loads) / len(loads) if loads else None
+
     def filled_by(self, other: "Sample") -> "Sample":
         """This sample, with what it does not tell taken from `other`."""
         missing = {

@@ -35,7 +35,7 @@ def program() -> str:
     beside = Path(sys.executable).with_name("edgesr-run")
     found = str(beside) if beside.is_file() else shutil.which("edgesr-run")
     if found is None:
-        raise NotHere("edgesr-run is neither beside this Python nor on PATH; install edgesr: pip install edgesr")
+        raise NotHere("edgesr-run is neither beside this Python nor on PATH; install edgesr (see edgesr-jetson setup)")
     return found
 
 

@@ -1,8 +1,10 @@
 """edgesr-jetson setup: a board made ready for edgesr, step by step."""
 
 import importlib.metadata
+import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from edgesr.jetson.board_setup import SetupSettings, Step, perform, steps_for, undo
 
@@ -15,6 +17,8 @@ EXAMPLES = """examples:
                                             the same without internet (apt's packages must be there)
   sudo edgesr-jetson setup --undo           remove what --apply made
 """
+
+CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -36,7 +40,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run_setup(options: Namespace) -> int:
     settings = SetupSettings(
-        package=options.package or _this_package(),
+        package=options.package or _this_package(offline=bool(options.wheels)),
         environment=options.environment,
         wheels=str(options.wheels.resolve()) if options.wheels else None,
         swap_gib=options.swap,
@@ -68,9 +72,22 @@ def _show(step: Step) -> None:
     print()
 
 
-def _this_package() -> str:
-    """The checkout that this module lies in, else the installed version's name."""
-    checkout = Path(__file__).resolve().parent.parent
-    if (checkout / "pyproject.toml").is_file() and (checkout / "setup.py").is_file():
-        return str(checkout)
-    return f"edgesr=={importlib.metadata.version('edgesr')}"
+def _this_package(offline: bool) -> str:
+    """What this edgesr came from: the checkout that it lies in, the checkout or wheel that pip says it took (PEP 610), if that
+    is still there, else its name in an index. With the page in the browser, whose wheels an offline bundle lacks."""
+    source = next((path for path in (CHECKOUT, _recorded()) if path and _can_be_installed(path)), None)
+    extra = "" if offline else "[web]"
+    return f"{source}{extra}" if source else f"edgesr{extra}=={importlib.metadata.version('edgesr')}"
+
+
+def _can_be_installed(path: Path) -> bool:
+    return path.is_file() or all((path / name).is_file() for name in ("pyproject.toml", "setup.py"))
+
+
+def _recorded() -> Path | None:
+    try:
+        record = json.loads(importlib.metadata.distribution("edgesr").read_text("direct_url.json") or "{}")
+        url = urlsplit(str(record.get("url", "")))
+    except (importlib.metadata.PackageNotFoundError, OSError, ValueError, AttributeError):
+        return None
+    return Path(unquote(url.path)) if url.scheme == "file" else None

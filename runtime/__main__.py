@@ -3,8 +3,8 @@
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from rich.console import Console
@@ -26,6 +26,7 @@ from edgesr.runtime.streaming.deadline import DeadlineController
 from edgesr.runtime.streaming.figures import Figures
 from edgesr.runtime.streaming.log import Log
 from edgesr.runtime.streaming.loop import run
+from edgesr.runtime.streaming.machine import Machine, find_recorder
 from edgesr.runtime.streaming.network import Network
 from edgesr.runtime.streaming.notify import Notifier
 from edgesr.runtime.streaming.stream import Stream
@@ -42,27 +43,31 @@ def main_run(arguments: Sequence[str]) -> None:
     if options.report:
         check_output(options.report, force=options.force)
     talk = Console(stderr=True, quiet=options.quiet, soft_wrap=True)
+    recorder = find_recorder() if options.machine else None
     with ExitStack() as stack:
         network = stack.enter_context(Network(partial(open_models, options)))
         streams = [open_stream(stack, network, way, options) for way in ways]
+        machine = Machine(recorder, lambda: shown(streams)) if recorder else None
+        log = None
         if options.log:
-            log = stack.enter_context(Log(options.log, force=options.force))
+            log = stack.enter_context(Log(options.log, force=options.force, machine=machine.stamp if machine else None))
             for number, stream in enumerate(streams):
                 log.follow(stream.figures, number)
         notes = Notes(talk, streams)
-        try:
-            run_streams(network, streams, options, talk, notes)
-        except (KeyboardInterrupt, Terminated):
-            for stream in streams:
-                if stream.source.info.live:  # it has no end of its own: what was recorded until now is the whole
-                    for sink in stream.sinks:
-                        sink.close()
-            raise
+        with recorded(machine, log, talk):
+            try:
+                run_streams(network, streams, options, talk, notes)
+            except (KeyboardInterrupt, Terminated):
+                for stream in streams:
+                    if stream.source.info.live:  # it has no end of its own: what was recorded until now is the whole
+                        for sink in stream.sinks:
+                            sink.close()
+                raise
         for stream, way in zip(streams, ways, strict=True):
             if not stream.figures.count("shown"):
                 raise InputError(f"{redacted(way.source)} gave no frame; expected at least one")
     notes.tell()
-    tell(network, streams, ways, options)
+    tell(network, streams, ways, options, machine)
 
 
 def open_models(options: Namespace) -> list[Backend]:
@@ -142,6 +147,28 @@ class Notes:
                     self._talk.print(f"note: {note}", markup=False, highlight=False)
 
 
+def shown(streams: Sequence[Stream]) -> int:
+    return sum(stream.figures.count("shown") for stream in streams)
+
+
+@contextmanager
+def recorded(machine: Machine | None, log: Log | None, talk: Console) -> Iterator[None]:
+    """The machine's state is recorded meanwhile, and told afterwards, also where a stream without end is broken off."""
+    if machine is None:
+        yield
+        return
+    for note in machine.notes:
+        talk.print(f"note: {note}", markup=False, highlight=False)
+    try:
+        with machine:
+            yield
+    finally:
+        for line in machine.lines:
+            talk.print(f"machine: {line}", markup=False, highlight=False)
+        if log and machine.summary is not None:
+            log.write({"summary": machine.summary})
+
+
 def run_streams(network: Network, streams: Sequence[Stream], options: Namespace, talk: Console, notes: Notes) -> None:
     """Run them with everything that looks on: the terminal, systemd, the deadline."""
     notifier = Notifier()
@@ -153,8 +180,8 @@ def run_streams(network: Network, streams: Sequence[Stream], options: Namespace,
         def tick() -> None:
             view.tick()
             notes.tell(live=True)
-            shown = sum(stream.figures.count("shown") for stream in streams)
-            notifier.frames(shown, f"{shown} frames shown")
+            count = shown(streams)
+            notifier.frames(count, f"{count} frames shown")
 
         try:
             run(network, streams, deadline=deadline, on_tick=tick)
@@ -162,7 +189,9 @@ def run_streams(network: Network, streams: Sequence[Stream], options: Namespace,
             notifier.stopping()
 
 
-def tell(network: Network, streams: Sequence[Stream], ways: Sequence[Way], options: Namespace) -> None:
+def tell(
+    network: Network, streams: Sequence[Stream], ways: Sequence[Way], options: Namespace, machine: Machine | None
+) -> None:
     """The report, as a table, as JSON, in a file."""
     reports = []
     for stream, way in zip(streams, ways, strict=True):
@@ -171,7 +200,9 @@ def tell(network: Network, streams: Sequence[Stream], ways: Sequence[Way], optio
         reports.append(
             run_report(stream.source.info, [redacted(uri) for uri in way.sinks], model.spec, model.settings, told)
         )
-    report = reports[0] if len(reports) == 1 else {"streams": reports}
+    report: dict[str, object] = reports[0] if len(reports) == 1 else {"streams": reports}
+    if machine:
+        report["machine"] = machine.summary
     if options.report:
         with replaced(options.report) as beside:
             beside.write_text(json.dumps(report) + "\n")

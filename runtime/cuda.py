@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgesr.runtime.cuda_graph import CudaGraph
 from edgesr.runtime.errors import BackendFailed, InputError, MissingDependency, NoDevice
+from edgesr.runtime.installed import pip_install
 from edgesr.runtime.nvidia import check_driver, driver_version
 
 __all__ = ["Buffer", "CudaDevice", "DeviceFacts", "device_facts"]
@@ -195,7 +196,7 @@ def _pycuda() -> ModuleType:
         return import_module("pycuda.driver")
     except ImportError as error:
         raise MissingDependency(
-            f"PyCUDA is missing ({error}): pip install 'edgesr[engine]' (with /usr/local/cuda/bin on PATH, it is compiled)"
+            f"PyCUDA is missing ({error}): {pip_install('engine')} (with /usr/local/cuda/bin on PATH, it is compiled)"
         ) from error
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from edgesr.runtime.errors import InputError, MissingDependency, MissingFile, OutputFailed, UnreadableImage
 from edgesr.runtime.files import replaced
 from edgesr.runtime.frame import Pixels
+from edgesr.runtime.installed import pip_install
 from edgesr.runtime.memory import check_fits
 
 __all__ = ["GREY", "IMAGE_SUFFIXES", "image_files", "opencv", "read_image", "write_image"]
@@ -28,7 +29,7 @@ def opencv() -> Any:
         return import_module("cv2")
     except ImportError as error:
         raise MissingDependency(
-            f"images, cameras and windows need OpenCV ({error}): pip install 'edgesr[opencv]' on a PC, "
+            f"images, cameras and windows need OpenCV ({error}): {pip_install('opencv')} on a PC, "
             "apt install python3-opencv on a board"
         ) from error
 

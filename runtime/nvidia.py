@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from edgesr.runtime.errors import EdgeSRError, MissingDependency, NoDevice
+from edgesr.runtime.installed import pip_install
 
 __all__ = ["LastLines", "check_driver", "driver_version", "import_tensorrt", "load_tensorrt"]
 
@@ -62,7 +63,7 @@ def import_tensorrt() -> ModuleType:
 def _no_tensorrt(why: str) -> MissingDependency:
     return MissingDependency(
         f"TensorRT's Python module is missing ({why}): on a Jetson it comes with JetPack (python3-libnvinfer; a virtual "
-        "environment needs --system-site-packages), on a PC: pip install 'edgesr[tensorrt]'"
+        f"environment needs --system-site-packages), on a PC: {pip_install('tensorrt')}"
     )
 
 

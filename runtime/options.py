@@ -26,6 +26,7 @@ examples:
   edgesr-run rtsp://camera/stream rtsp://:8554/sr --model rdsrn_x4.engine --model ecbsr_x4.engine --deadline-ms 33
   edgesr-run camera:0 http://:8080 --also camera:1 http://:8081
   edgesr-run pattern: null: --frames 100 --report latency.json
+  edgesr-run csi://0 http://:8080 --log run.jsonl --machine
 
 docs/running.md tells about files, docs/streaming.md about live streams."""
 
@@ -134,6 +135,11 @@ def _add_output(make: Parser) -> None:
     group.add_argument("--report", type=Path, metavar="FILE", help="write the latency of every frame as JSON")
     group.add_argument(
         "--log", type=Path, metavar="FILE", help="write frames, drops and events as they happen, as JSON lines"
+    )
+    group.add_argument(
+        "--machine",
+        action="store_true",
+        help="record loads, clocks, temperature and power: beside each frame in the log, and what came of it at the end",
     )
     group.add_argument("--force", action="store_true", help="overwrite outputs")
     group.add_argument("--quiet", action="store_true", help="no progress, no table")

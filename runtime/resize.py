@@ -20,6 +20,7 @@ KERNEL_RADIUS = 2.0
 
 BLOCK, BLOCK_MARGIN = 16, 3  # output pixels (input pixels when enlarging) of one matrix product, and those around them
 STRIP = 4096  # columns at a time, so that a large image does not leave the processor's cache
+ALONE = 2**18  # multiplications of one product: OpenBLAS shares larger ones among all cores
 TIE = 1e-6  # from a half: the order of adding moves a sum by less than 1e-12
 
 
@@ -123,15 +124,20 @@ def _resize_bytes_by_blocks(pixels: NDArray[np.uint8], new_height: int, scale: f
 def _products(
     columns: NDArray[Any], new_height: int, scale: float, dtype: np.dtype[np.floating[Any]]
 ) -> NDArray[np.floating[Any]]:
-    """(H, N) -> (new_height, N): block after block of rows as a matrix times the rows that it reads."""
+    """(H, N) -> (new_height, N): block after block of rows as a matrix times the rows that it reads, a few columns at a time."""
     matrix, _, stride = _block(scale)
-    read = columns[_block_rows(len(columns), new_height, scale)].astype(dtype, copy=False)
-    blocks, row = -(-new_height // len(matrix)), read.strides[0]
-    windows = as_strided(
-        read, (blocks, matrix.shape[1], read.shape[1]), (stride * row, row, read.strides[1]), writeable=False
-    )
-    values: NDArray[np.floating[Any]] = matrix.astype(dtype, copy=False) @ windows
-    return values.reshape(-1, columns.shape[1])[:new_height]
+    high, deep = matrix.shape
+    blocks, count = -(-new_height // high), columns.shape[1]
+    turns = -(-count // max(16, ALONE // matrix.size))
+    wide = -(-count // turns)
+    read = np.zeros((stride * (blocks - 1) + deep, turns * wide), dtype)
+    read[:, :count] = columns[_block_rows(len(columns), new_height, scale)]
+    row, item = read.strides
+    windows = as_strided(read, (blocks, turns, deep, wide), (stride * row, wide * item, row, item), writeable=False)
+    values = np.empty((blocks * high, turns * wide), dtype)
+    into = values.reshape(blocks, high, turns, wide).transpose(0, 2, 1, 3)
+    np.matmul(matrix.astype(dtype, copy=False), windows, out=into)
+    return values[:new_height, : columns.shape[1]]
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesr.runtime.errors import InputError, MissingDependency, MissingFile, UntrustedEngine
+from edgesr.runtime.installed import pip_install
 
 if TYPE_CHECKING:  # the first is an extra; the second asks this module whether it is signed
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -94,4 +95,4 @@ def read_key(path: Path) -> bytes:
 
 
 def missing_cryptography(error: ImportError) -> MissingDependency:
-    return MissingDependency(f"signatures need a missing package ({error}): pip install 'edgesr[trust]'")
+    return MissingDependency(f"signatures need a missing package ({error}): {pip_install('trust')}")

@@ -42,7 +42,7 @@ def parser() -> Parser:
     make.add_argument("--data", type=Path, default=SHARED / "Set14", help="images to score (default: shared Set14)")
     make.add_argument(
         "--plain",
-        default=f"plain={ROOT / 'train' / 'weights' / 'ecbsr_small_x4.safetensors'}",
+        default=f"plain={ROOT / 'train' / 'weights' / 'ecbsr_x4.safetensors'}",
         metavar="[LABEL=]FILE",
         help="the network that knows bicubic reduction only (default: the shipped one)",
     )

@@ -15,6 +15,7 @@ from rich.table import Table
 from edgesr.runtime.command import Parser, command
 from edgesr.runtime.errors import InputError, MissingDependency
 from edgesr.runtime.files import check_output, replaced
+from edgesr.runtime.installed import pip_install
 from edgesr.runtime.spec import ModelSpec
 from edgesr.train import bench_command, prepare_command
 
@@ -112,9 +113,7 @@ def run(arguments: Sequence[str]) -> None:
     try:
         VERBS[options.verb](options, rest)
     except ImportError as error:
-        raise MissingDependency(
-            f"edgesr-train needs a missing package ({error}): pip install 'edgesr[train]'"
-        ) from error
+        raise MissingDependency(f"edgesr-train needs a missing package ({error}): {pip_install('train')}") from error
 
 
 def bring(options: Namespace, _rest: Sequence[str]) -> None:

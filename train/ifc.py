@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesr.runtime.errors import InputError, MissingDependency
+from edgesr.runtime.installed import pip_install
 from edgesr.runtime.memory import check_fits
 from edgesr.runtime.quality import inside_border
 
@@ -57,7 +58,7 @@ def _pyrtools() -> Any:
     try:
         return import_module("pyrtools")
     except (ImportError, OSError) as error:  # OSError: its compiled part is for another machine
-        raise MissingDependency(f"IFC needs pyrtools ({error}): pip install 'edgesr[ifc]'") from error
+        raise MissingDependency(f"IFC needs pyrtools ({error}): {pip_install('ifc')}") from error
 
 
 def _bands(plane: Floats) -> list[tuple[Floats, int]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.errors import InputError, MissingDependency
+from edgesr.runtime.installed import pip_install
 
 __all__ = ["BACKENDS", "DEFAULT_MODEL", "DEFAULT_MODELS", "Backend", "Entry", "open_backend"]
 
@@ -73,7 +74,7 @@ def _load(name: str, *arguments: Any, **options: Any) -> Backend:
         module = import_module(entry.module)
     except ImportError as error:
         raise MissingDependency(
-            f"{name} needs a package that is missing ({error}): pip install 'edgesr[{entry.extra}]'"
+            f"{name} needs a package that is missing ({error}): {pip_install(entry.extra)}"
         ) from error
     backend = getattr(module, entry.name)(*arguments, **options)
     assert isinstance(backend, Backend)

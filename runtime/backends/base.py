@@ -7,6 +7,7 @@ from types import MappingProxyType, TracebackType
 from edgesr.runtime.card import Profile
 from edgesr.runtime.errors import InputError
 from edgesr.runtime.frame import Pixels
+from edgesr.runtime.layer_times import ProfiledFrames
 from edgesr.runtime.spec import ModelSpec
 
 __all__ = ["Backend"]
@@ -39,6 +40,13 @@ class Backend(ABC):
         The result lives until the next call; copy it to keep it. Raises InputError for a frame it cannot take,
         FrameTooLarge before memory runs out, BackendFailed where inference gives way.
         """
+
+    def layer_times(self, pixels: Pixels, frames: int) -> ProfiledFrames | None:
+        """What each layer takes, over so many frames with the runtime's profiler; None where it has none.
+
+        Profiling costs time, and may go on: open a backend for this alone, and close it after. Raises what `infer` raises.
+        """
+        return None
 
     def close(self) -> None:  # noqa: B027 - not every backend holds something
         """Let go of the model; a second call does nothing."""

@@ -11,10 +11,12 @@ from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.card import Profile
 from edgesr.runtime.errors import BackendFailed, ForeignModel, InputError, MissingFile
 from edgesr.runtime.frame import Pixels
+from edgesr.runtime.layer_times import ProfiledFrames
 from edgesr.runtime.memory import check_fits
+from edgesr.runtime.onnx_profile import profile_session
 from edgesr.runtime.spec import ModelSpec
 
-__all__ = ["CALM_THREADS", "OnnxRuntimeBackend"]
+__all__ = ["CALM_THREADS", "OnnxRuntimeBackend", "session_options"]
 
 CALM_THREADS = {"session.intra_op.allow_spinning": "0"}
 """Idle threads sleep. Spinning, ONNX Runtime's default, takes a core from decoder, encoder and other models: the shipped network on
@@ -48,7 +50,8 @@ class OnnxRuntimeBackend(Backend):
             raise InputError(f"threads is {threads}; expected 1 or more")
         if not path.is_file():
             raise MissingFile(f"{path} does not exist; expected an .onnx file written by edgesr-export")
-        self._session = _session(path, threads)
+        self._path, self._threads = path, threads
+        self._session = _session(path, session_options(threads))
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.spec = _spec(path, metadata)
         _check_ends(self._session, path)
@@ -81,6 +84,20 @@ class OnnxRuntimeBackend(Backend):
         self.network_ns = time.perf_counter_ns() - start
         return bound.output
 
+    def layer_times(self, pixels: Pixels, frames: int) -> ProfiledFrames:
+        """In a session of its own, which takes the place of the first."""
+
+        def reopen(options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+            self._bound.clear()
+            self._session = _session(self._path, options)
+            return self._session
+
+        def infer() -> int:
+            self.infer(pixels)
+            return self.network_ns
+
+        return profile_session(session_options(self._threads), reopen, infer, frames)
+
     def close(self) -> None:
         self._bound.clear()
         self.__dict__.pop("_session", None)
@@ -110,12 +127,17 @@ class OnnxRuntimeBackend(Backend):
         return bound
 
 
-def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+def session_options(threads: int | None) -> onnxruntime.SessionOptions:
+    """As this backend opens its own; None: one thread for each core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
     for name, value in CALM_THREADS.items():
         options.add_session_config_entry(name, value)
+    return options
+
+
+def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above

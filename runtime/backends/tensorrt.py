@@ -1,8 +1,10 @@
 """TensorRT on an NVIDIA GPU: an engine that edgesr-export built on this machine, fed and read through PyCUDA."""
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from edgesr.runtime.backends.base import Backend
 from edgesr.runtime.card import EngineCard, Profile, read_card, trusted_plan
@@ -10,7 +12,8 @@ from edgesr.runtime.cuda import CudaDevice
 from edgesr.runtime.cuda_graph import CaptureFailed, CudaGraph
 from edgesr.runtime.errors import BackendFailed, EngineRefused, InputError
 from edgesr.runtime.frame import Pixels
-from edgesr.runtime.nvidia import LastLines, load_tensorrt
+from edgesr.runtime.layer_times import Layer, ProfiledFrames, profiled_frames
+from edgesr.runtime.nvidia import LastLines, import_tensorrt, load_tensorrt
 
 __all__ = ["TensorRTBackend"]
 
@@ -103,6 +106,40 @@ class TensorRTBackend(Backend):
             self._device.mark("computed")
             self._device.synchronize()
             return self._device.elapsed_ns("start", "computed") // launches
+
+    def layer_times(self, pixels: Pixels, frames: int) -> ProfiledFrames:
+        """By TensorRT's profiler, which stays: a launch waits for its layers from then on, and none is captured. Not yet run on
+        a GPU."""
+        trt = import_tensorrt()
+        kinds = self._kinds(trt)
+        spent_ns: dict[Layer, int] = {}
+
+        class Profiler(trt.IProfiler):  # type: ignore[misc, name-defined]  # made by the module at hand
+            def report_layer_time(self, layer_name: str, ms: float) -> None:
+                layer = (layer_name, kinds.get(layer_name, ""), 0)
+                spent_ns[layer] = spent_ns.get(layer, 0) + round(1e6 * ms)
+
+        self._wants_graph, self._shape = False, ()  # a captured graph reports nothing
+        self.infer(pixels)
+        self._context.profiler = Profiler()
+        network_ns, found = [], []
+        for _ in range(frames):
+            spent_ns.clear()
+            self.infer(pixels)
+            network_ns.append(self.network_ns)
+            found.append(dict(spent_ns))
+        return profiled_frames(network_ns, found)
+
+    def _kinds(self, trt: ModuleType) -> dict[str, str]:
+        """Layer -> kind, as far as the engine's inspector tells."""
+        inspector = self._log.made("inspector", self._engine.create_engine_inspector, BackendFailed)
+        try:  # 8.6 leaves control characters as they are
+            said: Any = json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON), strict=False)
+        except ValueError:
+            return {}
+        layers = said.get("Layers", []) if isinstance(said, dict) else []
+        detailed = [layer for layer in layers if isinstance(layer, dict)]
+        return {str(layer.get("Name")): str(layer.get("LayerType", "")) for layer in detailed}
 
     def close(self) -> None:
         """In the order that CUDA and TensorRT ask for: what is on the GPU first, then context, engine, runtime."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgesr.runtime.errors import InputError, MissingDependency
 from edgesr.runtime.frame import Pixels
+from edgesr.runtime.installed import pip_install
 
 __all__ = ["PHOTOS", "Photo", "fitting_photos", "photo_folder", "read_photo"]
 
@@ -54,7 +55,7 @@ def photo_folder() -> Path:
     found = find_spec("skimage")
     if found is None or found.origin is None:
         raise MissingDependency(
-            "pattern:photo needs scikit-image: pip install 'edgesr[bench]', or use pattern:natural, which needs nothing"
+            f"pattern:photo needs scikit-image: {pip_install('bench')}, or use pattern:natural, which needs nothing"
         )
     return Path(found.origin).parent / "data"
 
@@ -64,6 +65,6 @@ def read_photo(name: str) -> Pixels:
     """uint8 (H, W, 3) BGR, read with scikit-image alone, so that OpenCV is not needed."""
     file = photo_folder() / PHOTOS[name].file
     if not file.is_file():
-        raise MissingDependency(f"this scikit-image carries no {file.name}: pip install 'edgesr[bench]' --upgrade")
+        raise MissingDependency(f"this scikit-image carries no {file.name}: {pip_install('bench')} --upgrade")
     rgb: Pixels = import_module("skimage.io").imread(file)
     return np.ascontiguousarray(rgb[..., 2::-1])

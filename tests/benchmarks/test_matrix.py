@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 
 from edgesr.benchmarks.__main__ import run
-from edgesr.benchmarks.matrix import Matrix, models_of, read_matrix
-from edgesr.benchmarks.rivals import RIVALS
+from edgesr.benchmarks.matrix import Matrix, read_matrix
+from edgesr.benchmarks.matrix_run import measure_matrix, models_of, references_of
+from edgesr.benchmarks.rivals import RIVALS, Graph
 from edgesr.benchmarks.stored import read_results
 from edgesr.runtime.command import command
-from edgesr.runtime.errors import MissingFile
+from edgesr.runtime.errors import InputError, MissingFile
 
 pytest.importorskip("yaml")
 MATRICES = Path(__file__).parents[2] / "benchmarks" / "matrices"
@@ -63,7 +64,11 @@ def test_files_are_named_by_network_backend_precision_and_size(tmp_path: Path) -
 
 
 def test_a_missing_file_comes_with_the_command_that_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RIVALS["ncnn"], "module", "numpy")  # as if it were installed
+    for rival in ("ncnn", "pytorch"):  # as if they were installed
+        monkeypatch.setattr(RIVALS[rival], "module", "numpy")
+    monkeypatch.setattr(
+        "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "TensorrtExecutionProvider"]
+    )
     for backend, precision, words in (
         (
             "onnxruntime",
@@ -73,6 +78,9 @@ def test_a_missing_file_comes_with_the_command_that_makes_it(tmp_path: Path, mon
         ("ncnn", "fp32", r"carn_x2\.bare\.onnx .* --target bare"),
         ("tensorrt", "fp16", r"fp16\.32x16\.engine .* --precision fp16 --size 32x16"),
         ("onnxruntime", "int8", r"carn_x2\.int8\.onnx .* --precision int8"),
+        ("pytorch", "fp32", r"carn_x2\.fp32\.32x16\.pt2 .* --precision fp32 --size 32x16"),
+        ("onnxruntime-cuda", "fp16", r"carn_x2\.fp16\.onnx .* --precision fp16"),
+        ("onnxruntime-tensorrt", "fp32", r"carn_x2\.onnx does not exist; .* -o \S*carn_x2\.onnx \("),
     ):
         with pytest.raises(MissingFile, match=words):
             models_of(matrix(backends=(backend,), precisions=(precision,)), tmp_path, 32, 16)
@@ -83,6 +91,49 @@ def test_a_runtime_that_is_not_installed_is_left_out_and_named(carn: Path, monke
     models, notes = models_of(matrix(backends=("onnxruntime", "openvino")), carn, 32, 16)
     assert len(models) == 1
     assert notes == ("left out: openvino is not installed (pip install 'edgesr[peers]')",)
+    monkeypatch.setattr(RIVALS["pytorch"], "module", "no_such_module")
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    given = matrix(backends=("pytorch", "onnxruntime-cuda"), precisions=("fp32", "fp16"), parity=True)
+    models, notes = models_of(given, carn, 32, 16)
+    assert not models and notes[0] == "left out: pytorch is not installed (pip install 'edgesr[export]')"
+    assert len(notes) == 2 and "here has only CPUExecutionProvider (pip install onnxruntime-gpu" in notes[1]
+    references, notes = references_of(given, carn, 32, 16)
+    assert not references and notes == (
+        "left out: parity, since pytorch is not installed (pip install 'edgesr[export]')",
+    )
+
+
+def test_a_network_that_a_runtime_does_not_take_is_left_out(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Picky(Graph):
+        title, module = "Picky", "numpy"
+
+        def prepare(self, name: str, shape: tuple[int, ...]) -> None:
+            raise ValueError("no such layer")
+
+        def run(self, array: object) -> None: ...
+
+    monkeypatch.setitem(RIVALS, "openvino", Picky)
+    folder = make_model("carn_x2").parent
+    make_model("carn_x2.cpu")
+    (result,) = measure_matrix(matrix(backends=("onnxruntime", "openvino"), rounds=5, threads=1), folder)
+    assert [model.label for model in result.models] == ["carn_x2.cpu"]
+    assert any("left out: carn_x2 x2 · Picky failed on 32x16: no such layer" in note for note in result.notes)
+    with pytest.raises(InputError, match=r"nothing is left to measure: left out: .* Picky failed"):
+        measure_matrix(matrix(backends=("openvino",)), folder)
+
+
+def test_parity_takes_the_programs_of_the_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RIVALS["pytorch"], "module", "numpy")
+    program = tmp_path / "carn_x2.fp32.32x16.pt2"
+    program.touch()
+    assert references_of(matrix(), tmp_path, 32, 16) == ((), ())
+    given = matrix(networks=("bicubic", "carn"), parity=True)
+    assert references_of(given, tmp_path, 32, 16) == ((str(program),), ())
+    assert given.settings(("bicubic:2",), 32, 16, (str(program),)).references == (str(program),)
+    with pytest.raises(MissingFile, match=r"carn_x2\.fp32\.48x32\.pt2 does not exist"):
+        references_of(given, tmp_path, 48, 32)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +150,7 @@ def test_a_runtime_that_is_not_installed_is_left_out_and_named(carn: Path, monke
         ("networks: carn", "networks: found 'carn'; expected a list"),
         ("rounds: 2", "rounds is 2; expected at least 5"),
         ("rounds: yes", "rounds: found True; expected a whole number"),
+        ("parity: 1", "parity: found 1; expected true or false"),
         ("budget: 5", "budget: '5' is no duration"),
         ("networks: [", "is no YAML"),
         ("x: !!python/object/apply:os.getcwd []", "is no YAML"),

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from edgesr.benchmarks.contenders import BackendContender, BareContender, digest
 from edgesr.benchmarks.latency import LatencySettings, measure_latency
 from edgesr.benchmarks.peers import BareGraph
 from edgesr.benchmarks.rivals import RIVALS, Graph, RivalBackend, open_rival, split_rival
+from edgesr.benchmarks.rivals.base import calm_module
 from edgesr.runtime.errors import BackendFailed, ForeignModel, InputError, MissingDependency, MissingFile
 
 MakeModel = Callable[..., Path]
@@ -91,7 +93,7 @@ def test_what_a_runtime_does_wrong_is_one_line(make_model: MakeModel, monkeypatc
 
 def test_what_cannot_be_opened(make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Played, "module", "no_such_module")
-    with pytest.raises(MissingDependency, match=r"openvino:bytes.onnx needs openvino .* pip install 'edgesr\[peers\]'"):
+    with pytest.raises(MissingDependency, match=r"openvino:bytes.onnx needs openvino .* pip install .*\[peers\]"):
         open_contender(f"openvino:{make_model('bytes')}", None)
     with pytest.raises(MissingFile, match=r"expected an \.onnx file of edgesr-export after the colon"):
         open_contender(f"opencv:{tmp_path}", None)
@@ -99,6 +101,23 @@ def test_what_cannot_be_opened(make_model: MakeModel, tmp_path: Path, monkeypatc
         open_contender(f"opencv:{make_model('foreign', metadata=False)}", None)
     with pytest.raises(InputError, match="no model that can be run"):
         open_contender("onnx:x", None)
+
+
+@pytest.mark.parametrize("kind", RIVALS)
+def test_every_runtime_says_what_it_is(kind: str) -> None:
+    rival = RIVALS[kind]
+    assert rival.title and rival.module and rival.suffix in (".onnx", ".pt2") and "fp32" in rival.precisions
+    assert rival.lacks("bf16")
+    with pytest.raises(MissingFile, match=rf"{kind}:none: expected an? \{rival.suffix} file"):
+        open_contender(f"{kind}:none", None)
+
+
+def test_idle_threads_sleep_unless_the_user_has_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said, found in (("ACTIVE", "ACTIVE"), (None, "PASSIVE")):
+        monkeypatch.setenv("OMP_WAIT_POLICY", said or "")
+        if said is None:
+            monkeypatch.delenv("OMP_WAIT_POLICY")
+        assert calm_module("json").__name__ == "json" and os.environ["OMP_WAIT_POLICY"] == found
 
 
 def test_names() -> None:

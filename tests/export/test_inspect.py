@@ -212,7 +212,7 @@ def test_a_file_is_inspected_by_its_suffix(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError, match="carries no signature"):
         inspect_file(tmp_path / "a.onnx", trust=tmp_path / "robot.pub")
     monkeypatch.setitem(sys.modules, "edgesr.export.inspect_onnx", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'edgesr\[engine\]'"):
+    with pytest.raises(MissingDependency, match=r"pip install .*\[engine\]'"):
         inspect_file(tmp_path / "a.onnx")
 
 

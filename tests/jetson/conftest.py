@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.jetson.orin_tree import write_orin
 
 Write = Callable[[str, str | bytes], Path]
 
@@ -17,3 +18,9 @@ def write(tmp_path: Path) -> Write:
         return file
 
     return put
+
+
+@pytest.fixture
+def orin(write: Write) -> None:
+    """An Orin Nano's sensors, below `tmp_path`."""
+    write_orin(write)

@@ -1,9 +1,11 @@
 """The steps rehearsed: in a copy of a recorded board's tree, with stand-ins for the programs that would change a machine."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -222,6 +224,28 @@ def test_apply_and_undo_by_the_command(
     assert command.main(["setup", "--undo"]) == 0
     assert command.main(["setup"]) == 0
     assert capsys.readouterr().out.count("done already") == 1  # the packages stay
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_this_very_edgesr_is_installed_with_its_page(
+    tmp_path: Path, offline: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = "" if offline else "[web]"
+    wheel, clone, recorded = tmp_path / "edgesr-0.1.0-py3-none-any.whl", tmp_path / "a clone", {"url": ""}
+    clone.mkdir()
+    for file in (wheel, clone / "pyproject.toml", clone / "setup.py"):
+        file.touch()
+    record = SimpleNamespace(read_text=lambda name: json.dumps(recorded))
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: record)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.1.0")
+    assert setup_command._this_package(offline) == f"{setup_command.CHECKOUT}{extra}"
+    monkeypatch.setattr(setup_command, "CHECKOUT", tmp_path)
+    for source in (wheel, clone):
+        recorded["url"] = source.as_uri()
+        assert setup_command._this_package(offline) == f"{source}{extra}"
+    for nothing in ("", "https://example.org/edgesr", (tmp_path / "gone").as_uri()):
+        recorded["url"] = nothing
+        assert setup_command._this_package(offline) == f"edgesr{extra}==0.1.0"
 
 
 def test_a_pc_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

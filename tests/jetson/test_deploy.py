@@ -1,20 +1,22 @@
-"""Deploying rehearsed over a real ssh connection to this machine; the board's programs are stand-ins that need no GPU."""
+"""Deploying rehearsed, the whole way and all that is about the connection over a real ssh connection to this machine; the
+board's programs are stand-ins that need no GPU."""
 
 import getpass
 import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.jetson.ssh_server import SshServer, free_port, make_key, ssh_server
 
 import edgesr.jetson.__main__ as command
-from edgesr.jetson.deploy import BoardUnfit, DeploySettings, _Steps, deploy
-from edgesr.jetson.errors import NotHere, ProgramFailed, WrongRequest
+from edgesr.jetson.deploy import DeploySettings, _Steps, deploy
+from edgesr.jetson.errors import BoardUnfit, NotHere, ProgramFailed, WrongRequest
 from edgesr.jetson.programs import Done
-from edgesr.jetson.ssh import Remote, reason_of
+from edgesr.jetson.ssh import Remote, Tell, _run, reason_of
 
 PROGRAM = """#!/bin/sh
 name=$(basename "$0")
@@ -95,6 +97,26 @@ def deployed(server: SshServer, settings: DeploySettings) -> list[str]:
     return told
 
 
+class Here(Remote):
+    """The board is this very machine, without ssh between: for what is not about the connection, which costs most of the time."""
+
+    @contextmanager
+    def shared(self) -> Iterator[Remote]:
+        yield self
+
+    def run(self, command: str, *, tell: Tell | None = None) -> Done:
+        return _run(["sh", "-c", f"LC_ALL=C; export LC_ALL; {command}"], tell)
+
+    def _copy(self, source: str, target: str) -> None:
+        shutil.copyfile(*(path.removeprefix(f"{self.address}:") for path in (source, target)))
+
+
+def deployed_here(settings: DeploySettings) -> list[str]:
+    told: list[str] = []
+    deploy(Here("here"), settings, told.append)
+    return told
+
+
 def log(board: Path) -> list[str]:
     return (board / "log").read_text().splitlines()
 
@@ -119,10 +141,10 @@ def test_the_whole_way_and_its_results(server: SshServer, board: Path, settings:
     assert list((board / "home").rglob("*.part")) == []
 
 
-def test_a_later_run_does_only_what_is_not_done(server: SshServer, board: Path, settings: DeploySettings) -> None:
-    deployed(server, settings)
+def test_a_later_run_does_only_what_is_not_done(board: Path, settings: DeploySettings) -> None:
+    deployed_here(settings)
     (board / "log").unlink()
-    told = deployed(server, settings)
+    told = deployed_here(settings)
     assert sum("already" in line for line in told) == 4
     assert not any("pip" in line or "venv" in line for line in log(board))
     assert f"{board}/home/engines/net_x2-320x180.engine is up to date" in told
@@ -130,18 +152,18 @@ def test_a_later_run_does_only_what_is_not_done(server: SshServer, board: Path, 
     settings.wheel.write_bytes(b"newer wheel")
     settings.model.write_bytes(b"other model")
     (board / "log").unlink()
-    assert any("building it anew" in line for line in deployed(server, settings))
+    assert any("building it anew" in line for line in deployed_here(settings))
     assert sum("install" in line for line in log(board)) == 2
     assert (board / "home/engines/net_x2-320x180.engine.made-of").read_bytes() == b"other model"
 
 
-def test_it_goes_on_where_it_broke_off(server: SshServer, board: Path, settings: DeploySettings) -> None:
+def test_it_goes_on_where_it_broke_off(board: Path, settings: DeploySettings) -> None:
     broken = board / "broken-edgesr-export"
     broken.write_text("something gave way\n")
     with pytest.raises(ProgramFailed, match="failed: something gave way"):
-        deployed(server, settings)
+        deployed_here(settings)
     broken.unlink()
-    told = deployed(server, settings)
+    told = deployed_here(settings)
     assert told[1].endswith("is there already") and told[-1].startswith("9/9")
 
 
@@ -162,17 +184,17 @@ def test_what_pip_says_is_explained(settings: DeploySettings, said: str, meant: 
     assert meant in str(failed) and "\n" not in str(failed)
 
 
-def test_a_python_that_is_too_old(server: SshServer, board: Path, settings: DeploySettings) -> None:
+def test_a_python_that_is_too_old(board: Path, settings: DeploySettings) -> None:
     (board / "version").write_text("python: 3 8\n")
     with pytest.raises(ProgramFailed, match=r"is Python 3\.8; edgesr needs 3\.10.*JetPack 5"):
-        deployed(server, settings)
+        deployed_here(settings)
     assert not (board / "home/venv").exists()
 
 
-def test_a_disk_without_room(server: SshServer, settings: DeploySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_room(settings: DeploySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgesr.jetson.deploy.NEEDED_KIB", 2**50)
     with pytest.raises(ProgramFailed, match=r"MiB are free for .*/home, \d+ are needed"):
-        deployed(server, settings)
+        deployed_here(settings)
 
 
 def test_a_disk_that_fills_up_while_copying(server: SshServer, tmp_path: Path) -> None:
@@ -182,20 +204,20 @@ def test_a_disk_that_fills_up_while_copying(server: SshServer, tmp_path: Path) -
         remote(server)._copy(str(large), remote(server)._file("/dev/full"))
 
 
-def test_the_doctor_stops_it_unless_told_otherwise(server: SshServer, board: Path, settings: DeploySettings) -> None:
+def test_the_doctor_stops_it_unless_told_otherwise(board: Path, settings: DeploySettings) -> None:
     (board / "doctor").write_text(json.dumps(UNFIT))
     with pytest.raises(BoardUnfit, match=r"says no to TensorRT .*--anyway"):
-        deployed(server, settings)
+        deployed_here(settings)
     assert json.loads((settings.results / "doctor.json").read_text()) == UNFIT
     assert not list((board / "home/engines").iterdir())
     anyway = DeploySettings(**{**vars(settings), "anyway": True})
-    assert "  TensorRT: not found → sudo apt-get install it" in deployed(server, anyway)
+    assert "  TensorRT: not found → sudo apt-get install it" in deployed_here(anyway)
 
 
-def test_a_doctor_that_answers_nonsense(server: SshServer, board: Path, settings: DeploySettings) -> None:
+def test_a_doctor_that_answers_nonsense(board: Path, settings: DeploySettings) -> None:
     (board / "doctor").write_text("[1")
     with pytest.raises(ProgramFailed, match="doctor failed"):
-        deployed(server, settings)
+        deployed_here(settings)
 
 
 def test_no_such_port(server: SshServer) -> None:

@@ -1,4 +1,3 @@
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +6,7 @@ from itertools import pairwise
 import pytest
 from tests.jetson.tegrastats_lines import ORIN_NANO_JETPACK_7
 
-from edgesr.jetson.recorder import MachineLog, Recorder, Spread, summarize
+from edgesr.jetson.recorder import Recorder, Spread, summarize
 from edgesr.jetson.sample import Sample
 from edgesr.jetson.tegrastats import parse_tegrastats
 
@@ -104,17 +103,6 @@ def test_a_time_between_two_samples_has_both_neighbours() -> None:
     assert at == [2, 3]
     at = [sample.at_ns / SECOND for sample in recorder.between(1 * SECOND, 3 * SECOND)]
     assert at == [0, 1, 2, 3, 4]
-
-
-def test_latest_and_summary_are_json() -> None:
-    recorder: MachineLog = Recorder(interval_s=0.01)
-    assert recorder.latest() is None
-    recorder.start()
-    wait_for(lambda: recorder.latest() is not None)
-    recorder.stop()
-    latest = json.loads(json.dumps(recorder.latest()))
-    assert latest["at_ns"] > 0 and latest["ram_total_mib"] > 0
-    assert json.loads(json.dumps(recorder.summary_dict()))["samples"] >= 2
 
 
 def test_summary_of_a_boards_own_lines() -> None:

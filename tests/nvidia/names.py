@@ -58,11 +58,11 @@ Offered = dict[str, dict[str, set[str]]]
 """Version -> owner (an enum, a class, or MODULE) -> its names."""
 
 
-def offered(surfaces: Mapping[str, Surface], errors: Mapping[str, Iterable[str]]) -> Offered:
-    """errors: members of ParserError by version."""
+def offered(surfaces: Mapping[str, Surface], later: Mapping[str, Mapping[str, Iterable[str]]]) -> Offered:
+    """later: by version the classes that the surfaces lack."""
     found: Offered = {}
     for version, surface in surfaces.items():
-        owners = {**surface["enums"], **surface["classes"], "ParserError": errors[version]}
+        owners = {**surface["enums"], **surface["classes"], **later[version]}
         module = {*owners, *surface["functions"], *(ALIASES.get(n, n.lower()) for n in surface["enums"]["DataType"])}
         found[version] = {owner: set(names) for owner, names in owners.items()} | {MODULE: module}
     return found

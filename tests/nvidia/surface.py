@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["VERSIONS", "Surface", "packed", "parser_error", "surface", "unpacked"]
+__all__ = ["VERSIONS", "Surface", "later", "packed", "surface", "unpacked"]
 
 FILE = Path(__file__).with_name("surface.json")
 Surface = dict[str, Any]
 """As in `tensorrt-api/surface.json`: {"enums": {name: [members]}, "classes": {name: [members]}, "functions": [names]}."""
+
+LATER = ("IProfiler", "ParserError")
 
 VERSIONS: tuple[str, ...] = tuple(json.loads(FILE.read_text())["versions"])
 
@@ -19,10 +21,10 @@ def surface(version: str) -> Surface:
     return unpacked(json.loads(FILE.read_text()))[version]
 
 
-def parser_error(version: str) -> list[str]:
-    """Members of `ParserError`, which the first recording left out."""
-    recorded = json.loads(FILE.read_text())["ParserError"]
-    return _members(recorded, VERSIONS)[version]
+def later(version: str) -> dict[str, list[str]]:
+    """Classes that the first recording left out, with their members."""
+    recorded = json.loads(FILE.read_text())
+    return {owner: _members(recorded[owner], VERSIONS)[version] for owner in LATER}
 
 
 def packed(surfaces: Mapping[str, Surface]) -> dict[str, Any]:

@@ -226,6 +226,35 @@ def test_another_context_of_the_thread_is_left_alone(machine: Play, tmp_path: Pa
     assert played.clean()
 
 
+@INTEGRATED
+@pytest.mark.parametrize("version", VERSIONS)
+def test_layers_are_timed_without_a_captured_graph(
+    machine: Play, tmp_path: Path, version: str, integrated: bool
+) -> None:
+    played = machine(version, integrated=integrated)
+    with TensorRTBackend(install(tmp_path, played)) as backend:
+        backend.infer(FRAME)
+        times = backend.layer_times(FRAME, 4)
+        done = since(played, lambda: backend.infer(FRAME))
+        assert np.array_equal(backend.infer(FRAME), expected(tmp_path, FRAME))
+    assert "replay" not in done and len(times.network_ns) == 4
+    assert [layer.samples_ns for layer in times.layers] == [(250_000 * n,) * 4 for n in range(1, len(times.layers) + 1)]
+    assert sum("onv" in layer.kind for layer in times.layers) >= 3 and all(layer.name for layer in times.layers)
+    assert played.clean()
+
+
+@pytest.mark.parametrize("said", ["{", "[]", '{"Layers": ["names alone"]}'])
+def test_layers_are_timed_where_the_inspector_tells_no_kinds(
+    machine: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    played = machine()
+    with TensorRTBackend(install(tmp_path, played)) as backend:
+        monkeypatch.setattr(played.trt.EngineInspector, "get_engine_information", lambda *_: said)
+        times = backend.layer_times(FRAME, 2)
+    assert times.layers and {layer.kind for layer in times.layers} == {""}
+    assert played.clean()
+
+
 # What does not fit is refused before TensorRT sees it
 
 

@@ -15,7 +15,7 @@ onnx = pytest.importorskip("onnx", reason="the fake TensorRT reads ONNX")
 
 from tests.export.made import CONV, deployed, identity, node
 from tests.nvidia.machine import FakeMachine
-from tests.nvidia.surface import VERSIONS, parser_error, surface
+from tests.nvidia.surface import VERSIONS, later, surface
 
 from edgesr.export.precision import fp16_from_fp32
 from edgesr.runtime.nvidia import LastLines
@@ -76,11 +76,11 @@ def public(thing: Any) -> set[str]:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_tensorrt_has_the_names_of_its_version_and_no_others(machine: Play, version: str) -> None:
     trt, recorded = machine(version).trt, surface(version)
-    owners = {*recorded["enums"], *recorded["classes"], "ParserError"}
+    owners = {*recorded["enums"], *recorded["classes"], *later(version)}
     types = {name for name in public(trt) if isinstance(getattr(trt, name), trt.DataType)}
     assert len(types) == len(recorded["enums"]["DataType"])
     assert public(trt) == owners | set(recorded["functions"]) | types
-    for owner, names in {**recorded["classes"], "ParserError": parser_error(version)}.items():
+    for owner, names in {**recorded["classes"], **later(version)}.items():
         assert public(getattr(trt, owner)) == set(names), owner
     for owner, names in recorded["enums"].items():
         assert set(getattr(trt, owner).__members__) == set(names), owner

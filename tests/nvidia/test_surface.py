@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.nvidia.names import MODULE, Offered, Use, check, offered
-from tests.nvidia.surface import FILE, VERSIONS, packed, parser_error, surface, unpacked
+from tests.nvidia.surface import FILE, VERSIONS, later, packed, surface, unpacked
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -22,7 +22,9 @@ OURS = sorted(
     for path in (ROOT / part).rglob("*")
     if path.is_file() and path.suffix in (".py", "") and is_python(path) and "tensorrt" in path.read_text()
 )
-OFFERED = offered({version: surface(version) for version in VERSIONS}, {v: parser_error(v) for v in VERSIONS})
+OFFERED = offered(
+    {version: surface(version) for version in VERSIONS}, {version: later(version) for version in VERSIONS}
+)
 
 
 def wrong(source: str, offers: Offered = OFFERED) -> list[str]:
@@ -59,7 +61,7 @@ def all_uses() -> list[tuple[Path, Use]]:
 def test_the_walk_sees_builder_and_backend() -> None:
     owners = {use.owner for _, use in all_uses()}
     assert {MODULE, "ILogger", "Builder", "IBuilderConfig", "OnnxParser", "ILayer", "ParserError"} <= owners
-    assert {"Runtime", "ICudaEngine", "IExecutionContext", "EngineInspector", "IProgressMonitor"} <= owners
+    assert {"Runtime", "ICudaEngine", "IExecutionContext", "EngineInspector", "IProgressMonitor", "IProfiler"} <= owners
     assert {"BuilderFlag", "DataType", "MemoryPoolType", "LayerInformationFormat", "ProfilingVerbosity"} <= owners
 
 

@@ -1,5 +1,8 @@
 """MATLAB's imresize: held against Pillow's bicubic, which has the same kernel and differs at the edges only."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -85,3 +88,25 @@ def test_fast_floats_are_the_exact_ones(scale: int) -> None:
     pixels = np.random.default_rng(0).uniform(-50, 300, (61, 90, 3)).astype(np.float32)
     fast = downscale_floats(pixels, scale)
     assert fast.dtype == np.float32 and np.abs(fast - downscale(pixels, scale)).max() < 1e-3
+
+
+ON_ITS_OWN = """
+import time
+import numpy as np
+from edgesr.runtime.resize import upscale
+pixels = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+for scale in (2, 3, 4, 8):
+    upscale(pixels, scale)
+    all_threads, this_one = time.process_time(), time.thread_time()
+    for _ in range(100 // scale**2):
+        upscale(pixels, scale)
+    print(time.process_time() - all_threads, time.thread_time() - this_one)
+"""
+
+
+def test_it_computes_in_the_callers_thread_alone() -> None:
+    """In a process of its own: OpenBLAS counts its cores when it is loaded."""
+    told = subprocess.run([sys.executable, "-c", ON_ITS_OWN], capture_output=True, text=True, check=True).stdout
+    for line in told.splitlines():
+        all_threads, this_one = map(float, line.split())
+        assert all_threads < 1.2 * this_one + 0.005

@@ -95,7 +95,7 @@ def _fill():
     acted = {kind.__name__: kind for part in (_build, _run) for kind in vars(part).values() if isinstance(kind, type)}
     severities = ["INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE"]
     severity = _binding.enumeration("Severity", severities, __version__)
-    classes = {**_surface["classes"], "ParserError": _surface_module.parser_error(__version__)}
+    classes = {**_surface["classes"], **_surface_module.later(__version__)}
     for name, members in classes.items():
         if name == "IHostMemory":
             continue
