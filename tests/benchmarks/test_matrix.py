@@ -10,6 +10,7 @@ from edgesr.benchmarks.rivals import RIVALS, Graph
 from edgesr.benchmarks.stored import read_results
 from edgesr.runtime.command import command
 from edgesr.runtime.errors import InputError, MissingFile
+from edgesr.runtime.installed import pip_install
 
 pytest.importorskip("yaml")
 MATRICES = Path(__file__).parents[2] / "benchmarks" / "matrices"
@@ -90,17 +91,15 @@ def test_a_runtime_that_is_not_installed_is_left_out_and_named(carn: Path, monke
     monkeypatch.setattr(RIVALS["openvino"], "module", "no_such_module")
     models, notes = models_of(matrix(backends=("onnxruntime", "openvino")), carn, 32, 16)
     assert len(models) == 1
-    assert notes == ("left out: openvino is not installed (pip install 'edgesr[peers]')",)
+    assert notes == (f"left out: openvino is not installed ({pip_install('peers')})",)
     monkeypatch.setattr(RIVALS["pytorch"], "module", "no_such_module")
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     given = matrix(backends=("pytorch", "onnxruntime-cuda"), precisions=("fp32", "fp16"), parity=True)
     models, notes = models_of(given, carn, 32, 16)
-    assert not models and notes[0] == "left out: pytorch is not installed (pip install 'edgesr[export]')"
+    assert not models and notes[0] == f"left out: pytorch is not installed ({pip_install('export')})"
     assert len(notes) == 2 and "here has only CPUExecutionProvider (pip install onnxruntime-gpu" in notes[1]
     references, notes = references_of(given, carn, 32, 16)
-    assert not references and notes == (
-        "left out: parity, since pytorch is not installed (pip install 'edgesr[export]')",
-    )
+    assert not references and notes == (f"left out: parity, since pytorch is not installed ({pip_install('export')})",)
 
 
 def test_a_network_that_a_runtime_does_not_take_is_left_out(
