@@ -14,7 +14,11 @@ _DECONVOLUTION = (
 
 
 class FSRCNN(Network):
-    """features, shrunk, layers: d, s and m of the paper."""
+    """features, shrunk, layers: d, s and m of the paper.
+
+    The last kernel is centred on the low-resolution pixel, at even scales half a pixel off. PyTorch ports that pad by 4 at every scale
+    have it 1 pixel further left and above at x3 and x4: their checkpoints give shifted pictures here.
+    """
 
     name = "fsrcnn"
     paper = Paper(
@@ -40,7 +44,9 @@ class FSRCNN(Network):
         for _ in range(layers):
             body += [conv(shrunk, shrunk), nn.PReLU(shrunk)]
         self.body = nn.Sequential(*body, conv(shrunk, features, 1), nn.PReLU(features))
-        self.enlarge = nn.ConvTranspose2d(features, 1, 9, stride=scale, padding=4, output_padding=scale - 1)
+        before = 4 - (scale - 1) // 2
+        beyond = scale - 9 + 2 * before
+        self.enlarge = nn.ConvTranspose2d(features, 1, 9, stride=scale, padding=before, output_padding=beyond)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 1, H, W)
         return self.enlarge(self.body(x))
