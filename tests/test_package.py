@@ -15,7 +15,7 @@ DATA = {
     "jetson/bundle_install.sh",
     *(f"jetson/containers/{name}" for name in ("Dockerfile.jetpack6", "Dockerfile.jetpack7", "compose.yaml")),
     *(f"benchmarks/{name}.json" for name in ("networks", "roofline")),
-    *(f"benchmarks/matrices/{name}.yaml" for name in ("cpu", "board")),
+    *(f"benchmarks/matrices/{name}.yaml" for name in ("cpu", "board", "rtx")),
     *(f"benchmarks/page/report.{suffix}" for suffix in ("html", "css", "js")),
     *(f"runtime/models/ecbsr_x{scale}{form}.onnx" for scale in (2, 3, 4) for form in ("", ".cpu")),
     *(f"runtime/sinks/web/page.{suffix}" for suffix in ("html", "css", "js")),
