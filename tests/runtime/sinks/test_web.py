@@ -108,6 +108,7 @@ def test_writing_waits_for_no_viewer(sink: Sink) -> None:
 def test_the_age_in_the_browser_is_measured(sink: Sink) -> None:
     async def watch() -> None:
         async with watching(sink) as viewer:
+            await viewer.until(lambda: viewer.figures)  # a frame before the server knows its viewer would have no age
             sink.write(frame())
             await viewer.next()
             await viewer.until(lambda: viewer.figures["here_ms"] is not None)

@@ -65,8 +65,11 @@ class Watcher:
             self._hear(message)
 
     async def until(self, true: Callable[[], bool]) -> None:
-        while not true():
-            self._hear(await asyncio.wait_for(self.channel.receive(), LIMIT_S))
+        async def hear() -> None:
+            while not true():
+                self._hear(await self.channel.receive())
+
+        await asyncio.wait_for(hear(), LIMIT_S)
 
     def _hear(self, message: Any) -> None:
         if message.type is aiohttp.WSMsgType.BINARY:
