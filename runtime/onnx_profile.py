@@ -1,19 +1,31 @@
 """ONNX Runtime's profiler: it writes down every node that ran, in a file that is read when all is over."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import onnxruntime
 
 from edgesr.runtime.errors import BackendFailed
 from edgesr.runtime.layer_times import Layer, ProfiledFrames, profiled_frames
 
-__all__ = ["profile_session"]
+__all__ = ["NodeRun", "profile_session", "profiled_runs"]
 
 NODE_END = "_kernel_time"
+
+
+@dataclass(frozen=True)
+class NodeRun:
+    """A node in one run. place: in the graph as it is run. provider: such as CPUExecutionProvider; empty
+    where it is not told."""
+
+    name: str
+    kind: str
+    place: int
+    provider: str
+    duration_ns: int
 
 
 def profile_session(
@@ -31,26 +43,39 @@ def profile_session(
         options.profile_file_prefix = str(Path(folder) / "layers")
         session = reopen(options)
         network_ns = [infer() for _ in range(frames)]
-        try:
-            runs = _runs(json.loads(Path(session.end_profiling()).read_bytes()))
-        except (OSError, ValueError, LookupError, TypeError) as error:  # 1.23 does not escape a quote in a node's name
-            raise BackendFailed(f"what ONNX Runtime's profiler wrote cannot be read ({error})") from error
+        runs = profiled_runs(Path(session.end_profiling()))
     if len(runs) != frames:
         raise BackendFailed(f"ONNX Runtime's profiler wrote down {len(runs)} runs of {frames}")
-    return profiled_frames(network_ns, runs)
+    return profiled_frames(network_ns, [_by_layer(nodes) for nodes in runs])
 
 
-def _runs(events: list[dict[str, Any]]) -> list[dict[Layer, int]]:
-    """For each run its nodes' nanoseconds; the entry of a run comes after those of its nodes."""
-    runs: list[dict[Layer, int]] = []
-    nodes: dict[Layer, int] = {}
-    for event in events:
-        name = event["name"]
-        if event.get("cat") == "Node" and name.endswith(NODE_END):
-            about = event["args"]
-            layer = (name.removesuffix(NODE_END), about["op_name"], int(about["node_index"]))
-            nodes[layer] = nodes.get(layer, 0) + 1000 * int(event["dur"])  # from microseconds
-        elif name == "model_run":
-            runs.append(nodes)
-            nodes = {}
+def profiled_runs(profile: Path) -> list[list[NodeRun]]:
+    """The nodes of each run, in the order in which they ran. Raises BackendFailed."""
+    runs: list[list[NodeRun]] = []
+    nodes: list[NodeRun] = []
+    try:
+        for event in json.loads(profile.read_bytes()):
+            name = event["name"]
+            if event.get("cat") == "Node" and name.endswith(NODE_END):
+                about, duration_ns = event["args"], 1000 * int(event["dur"])  # from microseconds
+                node = (
+                    name.removesuffix(NODE_END),
+                    about["op_name"],
+                    int(about["node_index"]),
+                    about.get("provider", ""),
+                )
+                nodes.append(NodeRun(*node, duration_ns))
+            elif name == "model_run":  # after its nodes
+                runs.append(nodes)
+                nodes = []
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:  # 1.23 escapes no quote in a name
+        raise BackendFailed(f"what ONNX Runtime's profiler wrote cannot be read ({error})") from error
     return runs
+
+
+def _by_layer(nodes: Sequence[NodeRun]) -> dict[Layer, int]:
+    found: dict[Layer, int] = {}
+    for node in nodes:
+        layer = (node.name, node.kind, node.place)
+        found[layer] = found.get(layer, 0) + node.duration_ns
+    return found

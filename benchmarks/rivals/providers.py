@@ -5,7 +5,6 @@ host's clock from a still GPU to a still GPU, launches included. ONNX Runtime ha
 first run is profiled, and what ran where is told.
 """
 
-import json
 import tempfile
 import time
 from collections import Counter
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from edgesr.benchmarks.rivals.base import Array, Graph
-from edgesr.runtime.errors import BackendFailed, NoDevice
+from edgesr.runtime.errors import NoDevice
+from edgesr.runtime.onnx_profile import profiled_runs
 
 __all__ = ["CudaProvider", "TensorRTProvider", "nodes_by_provider"]
 
@@ -134,23 +134,12 @@ class TensorRTProvider(CudaProvider):
 
 
 def nodes_by_provider(profile: Path) -> dict[str, Counter[str]]:
-    """Provider -> operators that it ran, from ONNX Runtime's profile of one run. Raises BackendFailed."""
+    """Provider -> operators that it ran, from ONNX Runtime's profile. Raises BackendFailed: nobody knows then what ran on the CPU."""
     found: dict[str, Counter[str]] = {}
-    try:
-        for event in json.loads(profile.read_bytes()):
-            told = event.get("args", {})
-            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and "provider" in told:
-                found.setdefault(told["provider"], Counter())[told["op_name"]] += 1
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:  # 1.23 does not escape a quote in a node's name
-        raise BackendFailed(
-            f"ONNX Runtime's profile cannot be read ({error}), so that nobody knows what ran on the CPU"
-        ) from error
+    for nodes in profiled_runs(profile):
+        for node in nodes:
+            if node.provider:
+                found.setdefault(node.provider, Counter())[node.kind] += 1
     return found
 
 

@@ -119,7 +119,7 @@ def test_results_from_before_there_was_parity(result: LatencyResult, tmp_path: P
     path = tmp_path / "r.json"
     path.write_text(latency_json(result).replace('"parity": null,', "").replace('"references": [],', ""))
     assert read_results(path)[0] == result
-    odd = replace(result.models[0], parity=Parity(1, 50.0, 1, "none"))  # type: ignore[arg-type]
+    odd = replace(result.models[0], parity=Parity(1, 50.0, 1, "none"))
     path.write_text(latency_json(replace(result, models=(odd, *result.models[1:]))))
     with pytest.raises(UnreadableResult, match="its models is not what it should be"):
         read_results(path)
